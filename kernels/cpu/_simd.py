@@ -1,0 +1,343 @@
+"""LLVM vectors inside Numba functions: the one place that emits them.
+
+How to read it
+--------------
+``Simd`` wraps an LLVM builder and one precision (32 or 64 bits). Values are vectors of ``LANES`` numbers;
+a complex value is a pair ``(re, im)`` of vectors. Addresses are 64-bit integers, strides are bytes.
+In memory a *split* complex vector is ``LANES`` real parts followed by ``LANES`` imaginary parts
+(``Simd.row`` bytes); an *interleaved* one is the usual ``re, im, re, im …`` of a NumPy array.
+
+``simd_kernel(k)`` turns ``emit(simd, *constants, *values)`` into a Numba intrinsic whose first argument is
+the precision and whose next ``k`` are integers known when the caller is compiled (literals, or free
+variables of the compiled function). Nothing else may differ between two versions of a compiled function:
+then Numba's disk cache, which tells versions apart by their free variables, stays right. ::
+
+    @simd_kernel(1)
+    def axpy(simd, unroll, x, y, a, n):  # y += a * x, n vectors
+        ...
+
+Products and sums carry the flags ``contract`` and ``nsz`` so that LLVM joins them to FMAs; nothing is
+reassociated. There are 16 single-precision (8 double-precision) lanes where the CPU has AVX-512, else half of
+that; LLVM splits vectors that the CPU has no registers for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["Complex", "Simd", "lane_count", "simd_kernel"]
+
+Value: TypeAlias = ir.Value
+Complex: TypeAlias = tuple[Value, Value]
+
+_I64 = ir.IntType(64)
+_I32 = ir.IntType(32)
+_FLAGS = ("contract", "nsz")
+_AVX512_CPUS = (
+    "znver4",
+    "znver5",
+    "skylake-avx512",
+    "cascadelake",
+    "icelake",
+    "sapphirerapids",
+    "emeraldrapids",
+    "graniterapids",
+)
+
+
+@lru_cache(None)
+def lane_count(precision: int) -> int:
+    """Lanes of a vector: 16 floats or 8 doubles with AVX-512, half of that without."""
+    name = os.environ.get("NUMBA_CPU_NAME", "host")
+    if name in ("", "host"):
+        wide = bool(llvm.get_host_cpu_features().get("avx512f"))
+    else:
+        wide = name.startswith(_AVX512_CPUS)
+    return (512 if wide else 256) // precision
+
+
+class Simd:
+    """Vector arithmetic of one precision on an LLVM builder."""
+
+    def __init__(self, builder: ir.IRBuilder, precision: int) -> None:
+        self.builder = builder
+        self.precision = precision
+        self.lanes = lane_count(precision)
+        self.itemsize = precision // 8
+        self.bytes = self.lanes * self.itemsize
+        self.row = 2 * self.bytes
+        self.scalar = ir.FloatType() if precision == 32 else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.integers = ir.VectorType(ir.IntType(precision), self.lanes)
+
+    # -- addresses and loops
+
+    def offset(self, address: Value, index: int | Value, stride: int | Value) -> Value:
+        """``address + index * stride``."""
+        if isinstance(index, int) and isinstance(stride, int):
+            step: Value = ir.Constant(_I64, index * stride)
+        else:
+            step = self.builder.mul(self._integer(index), self._integer(stride))
+        return self.builder.add(address, step)
+
+    def _integer(self, value: int | Value) -> Value:
+        return ir.Constant(_I64, value) if isinstance(value, int) else value
+
+    def add_index(self, a: int | Value, b: int | Value) -> Value:
+        """Sum of two indices."""
+        return self.builder.add(self._integer(a), self._integer(b))
+
+    def loop(self, count: int | Value) -> Any:
+        """Context manager of a loop; its ``index`` runs from 0 to ``count - 1``."""
+        return cgutils.for_range(self.builder, self._integer(count))
+
+    def pointer(self, address: Value, kind: ir.Type) -> Value:
+        """Typed pointer to an address."""
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def table(self, name: str, values: Sequence[float]) -> Value:
+        """Address of a constant table of this precision inside the compiled module."""
+        kind = ir.ArrayType(self.scalar, len(values))
+        module = self.builder.module
+        name = f".fastimg.{name}.{self.precision}"
+        if name in module.globals:
+            variable = module.globals[name]
+        else:
+            variable = cgutils.global_constant(
+                module, name, ir.Constant(kind, [self._rounded(v) for v in values])
+            )
+        return self.builder.ptrtoint(variable, _I64)
+
+    # -- memory
+
+    def load(self, address: Value, offset: int = 0) -> Value:
+        """Vector at ``address + offset``, at any alignment of its scalars."""
+        return self.builder.load(
+            self.pointer(self.offset(address, 1, offset), self.vector), align=self.itemsize
+        )
+
+    def store(self, value: Value, address: Value, offset: int = 0) -> None:
+        """Store a vector at ``address + offset``."""
+        self.builder.store(
+            value, self.pointer(self.offset(address, 1, offset), self.vector), align=self.itemsize
+        )
+
+    def load_split(self, address: Value, offset: int = 0) -> Complex:
+        """Split complex vector."""
+        return self.load(address, offset), self.load(address, offset + self.bytes)
+
+    def store_split(self, value: Complex, address: Value, offset: int = 0) -> None:
+        """Store a split complex vector."""
+        self.store(value[0], address, offset)
+        self.store(value[1], address, offset + self.bytes)
+
+    def load_interleaved(self, address: Value) -> Complex:
+        """``LANES`` complex numbers of a NumPy array."""
+        return self.deinterleave(self.load(address), self.load(address, self.bytes))
+
+    def store_interleaved(self, value: Complex, address: Value) -> None:
+        """Store ``LANES`` complex numbers of a NumPy array."""
+        for half, vector in enumerate(self.interleave(value)):
+            self.store(vector, address, half * self.bytes)
+
+    def load_interleaved_head(self, address: Value, count: Value) -> Complex:
+        """The first ``count`` complex numbers at an address, zeros after them; reads nothing else."""
+        parts = []
+        twice = self.builder.trunc(self.builder.shl(count, ir.Constant(_I64, 1)), _I32)
+        for half in (0, 1):
+            first = half * self.lanes
+            index = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(first, first + self.lanes)))
+            mask = self.builder.icmp_signed("<", index, self.splat(twice, _I32))
+            parts.append(self._masked_load(self.offset(address, half, self.bytes), mask))
+        return self.deinterleave(*parts)
+
+    def _masked_load(self, address: Value, mask: Value) -> Value:
+        name = f"llvm.masked.load.v{self.lanes}f{self.precision}.p0"
+        pointer = self.pointer(address, self.vector)
+        kind = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        align = ir.Constant(_I32, self.itemsize)
+        return self.builder.call(function, [pointer, align, mask, self.constant(0.0)])
+
+    def broadcast(self, address: Value, offset: int = 0) -> Value:
+        """The scalar at ``address + offset`` in every lane."""
+        pointer = self.pointer(self.offset(address, 1, offset), self.scalar)
+        return self.splat(self.builder.load(pointer, align=self.itemsize), self.scalar)
+
+    def splat(self, value: Value, kind: ir.Type) -> Value:
+        """A scalar in every lane."""
+        undefined = ir.Constant(ir.VectorType(kind, self.lanes), ir.Undefined)
+        one = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+        return self.shuffle(one, undefined, [0] * self.lanes)
+
+    # -- arithmetic
+
+    def _rounded(self, value: float) -> float:
+        # LLVM reads a float constant only if it is exact in single precision
+        return float(np.float32(value)) if self.precision == 32 else value
+
+    def constant(self, value: float) -> Value:
+        """A number in every lane."""
+        return ir.Constant(self.vector, [self._rounded(value)] * self.lanes)
+
+    def add(self, a: Value, b: Value) -> Value:
+        """``a + b``."""
+        return self.builder.fadd(a, b, flags=_FLAGS)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        """``a - b``."""
+        return self.builder.fsub(a, b, flags=_FLAGS)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        """``a * b``."""
+        return self.builder.fmul(a, b, flags=_FLAGS)
+
+    def div(self, a: Value, b: Value) -> Value:
+        """``a / b``, correctly rounded."""
+        return self.builder.fdiv(a, b)
+
+    def neg(self, a: Value) -> Value:
+        """``-a``."""
+        return self.builder.fneg(a)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """``a * b + c``, rounded once."""
+        return self._intrinsic("fma", a, b, c)
+
+    def sqrt(self, a: Value) -> Value:
+        """Square root."""
+        return self._intrinsic("sqrt", a)
+
+    def fast_sqrt(self, a: Value) -> Value:
+        """Square root that LLVM may estimate; under a ``fast`` division a reciprocal square root."""
+        return self._intrinsic("sqrt", a, flags=("fast",))
+
+    def maximum(self, a: Value, b: Value) -> Value:
+        """The larger; ``b`` where ``a`` is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    def _intrinsic(self, name: str, *operands: Value, flags: Sequence[str] = ()) -> Value:
+        kind = ir.FunctionType(self.vector, [self.vector] * len(operands))
+        full = f"llvm.{name}.v{self.lanes}f{self.precision}"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, full)
+        return self.builder.call(function, operands, fastmath=flags)
+
+    def total(self, a: Value) -> Value:
+        """Sum of the lanes, as a tree: a scalar."""
+        width = self.lanes
+        while width > 1:
+            width //= 2
+            high = [i + width if i < width else i for i in range(self.lanes)]
+            a = self.add(a, self.shuffle(a, a, high))
+        return self.builder.extract_element(a, ir.Constant(_I32, 0))
+
+    # -- complex arithmetic
+
+    def cadd(self, a: Complex, b: Complex) -> Complex:
+        """``a + b``."""
+        return self.add(a[0], b[0]), self.add(a[1], b[1])
+
+    def csub(self, a: Complex, b: Complex) -> Complex:
+        """``a - b``."""
+        return self.sub(a[0], b[0]), self.sub(a[1], b[1])
+
+    def cmul(self, a: Complex, b: Complex) -> Complex:
+        """``a * b``."""
+        re = self.sub(self.mul(a[0], b[0]), self.mul(a[1], b[1]))
+        return re, self.add(self.mul(a[0], b[1]), self.mul(a[1], b[0]))
+
+    def cmul_conj(self, a: Complex, b: Complex) -> Complex:
+        """``a * conj(b)``."""
+        re = self.add(self.mul(a[0], b[0]), self.mul(a[1], b[1]))
+        return re, self.sub(self.mul(a[1], b[0]), self.mul(a[0], b[1]))
+
+    def cfma(self, a: Complex, b: Complex, c: Complex) -> Complex:
+        """``a * b + c`` as four FMAs."""
+        re = self.fma(self.neg(a[1]), b[1], self.fma(a[0], b[0], c[0]))
+        return re, self.fma(a[1], b[0], self.fma(a[0], b[1], c[1]))
+
+    def scale(self, a: Complex, factor: Value) -> Complex:
+        """``a * factor`` for a real factor."""
+        return self.mul(a[0], factor), self.mul(a[1], factor)
+
+    def abs2(self, a: Complex) -> Value:
+        """``|a|²``."""
+        return self.fma(a[0], a[0], self.mul(a[1], a[1]))
+
+    # -- lanes
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Lanes chosen from ``a`` (0 … L-1) and ``b`` (L … 2L-1)."""
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+
+    def deinterleave(self, a: Value, b: Value) -> Complex:
+        """``re, im, re, im …`` in two vectors to a complex pair."""
+        return self.shuffle(a, b, range(0, 2 * self.lanes, 2)), self.shuffle(
+            a, b, range(1, 2 * self.lanes, 2)
+        )
+
+    def interleave(self, a: Complex) -> list[Value]:
+        """Inverse of ``deinterleave``."""
+        half = self.lanes // 2
+        return [
+            self.shuffle(*a, [lane for i in range(h, h + half) for lane in (i, self.lanes + i)])
+            for h in (0, half)
+        ]
+
+    def transpose(self, rows: Sequence[Value]) -> list[Value]:
+        """Transpose of ``LANES`` vectors: blocks of 1, 2, 4 … lanes change places."""
+        rows = list(rows)
+        width = 1
+        while width < self.lanes:
+            low = [i if not i & width else self.lanes + i - width for i in range(self.lanes)]
+            high = [i + width if not i & width else self.lanes + i for i in range(self.lanes)]
+            for i in range(self.lanes):
+                if not i & width:
+                    a, b = rows[i], rows[i + width]
+                    rows[i], rows[i + width] = self.shuffle(a, b, low), self.shuffle(a, b, high)
+            width *= 2
+        return rows
+
+
+def simd_kernel(constants: int) -> Callable[[Callable[..., None]], Any]:
+    """Make a Numba intrinsic of ``emit(simd, *constants, *values)``.
+
+    Its arguments are the precision (32 or 64), ``constants`` integers known when the caller is compiled,
+    then integers (addresses, strides in bytes, counts) known when it runs. It returns nothing.
+    """
+
+    def decorate(emit: Callable[..., None]) -> Any:
+        def typing(context: Any, *kinds: types.Type) -> Any:
+            fixed = kinds[: constants + 1]
+            if not all(isinstance(kind, types.IntegerLiteral) for kind in fixed):
+                return None
+            precision, *literals = (kind.literal_value for kind in fixed)  # type: ignore[attr-defined]
+
+            def codegen(
+                context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[Value]
+            ) -> Value:
+                emit(Simd(builder, precision), *literals, *values[constants + 1 :])
+                return context.get_dummy_value()
+
+            return types.void(*fixed, *[types.int64] * (len(kinds) - len(fixed))), codegen
+
+        # Numba folds arguments by the signature: name them as ``emit`` does, after the typing context
+        names = ["context", "precision", *list(inspect.signature(emit).parameters)[1:]]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        typing.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+        typing.__name__ = emit.__name__
+        typing.__doc__ = emit.__doc__
+        return intrinsic(prefer_literal=True)(typing)
+
+    return decorate
