@@ -63,19 +63,13 @@ def _windowed_columns(
     column_fft(simd, n, -1, load, store, scratch)
 
 
-def _store_product(
-    simd: Simd, phase: int, product: Complex, limits: tuple[Value, Value], address: Value
-) -> None:
-    """Store a vector of R·conj(M), normalised if ``phase``.
-
-    ``limits``: the square of the modulus that counts as smallest, and the factor where not normalised.
-    """
-    smallest, factor = limits
+def _store_product(simd: Simd, phase: int, product: Complex, smallest: Value, address: Value) -> None:
+    """Store a vector of R·conj(M); if ``phase``, over its modulus, whose square is at least ``smallest``."""
     if phase:
         # rsqrt by estimate and one Newton step: LLVM's choice under these flags, error below 3 ulp
-        modulus = simd.maximum(simd.abs2(product), smallest)
-        factor = simd.builder.fdiv(simd.constant(1.0), simd.fast_sqrt(modulus), flags=("fast",))
-    simd.store_split(simd.scale(product, factor), address)
+        modulus = simd.fast_sqrt(simd.maximum(simd.abs2(product), smallest))
+        product = simd.scale(product, simd.builder.fdiv(simd.constant(1.0), modulus, flags=("fast",)))
+    simd.store_split(product, address)
 
 
 @simd_kernel(1)
@@ -86,7 +80,7 @@ def _packed_products(
     source: Value,
     mirror: Value,
     shifted: Value,
-    limits: Value,
+    smallest: Value,
     target: Value,
 ) -> None:
     """Cross-power spectrum of one block of rows from the packed spectrum Z at ``source``.
@@ -94,7 +88,7 @@ def _packed_products(
     The mirrored rows -ky of lanes 1 … L-1 are those of the block ``shifted``, in reverse; that of lane 0 is
     lane 0 of ``mirror``.
     """
-    smallest, factor = simd.broadcast(limits), simd.broadcast(limits, simd.itemsize)
+    least = simd.broadcast(smallest)
     reverse = [0, *range(2 * simd.lanes - 1, simd.lanes, -1)]
     quarter = simd.constant(0.25)
     with simd.loop(count) as loop:
@@ -108,20 +102,20 @@ def _packed_products(
         reference = (simd.add(z[0], m[0]), simd.sub(z[1], m[1]))
         moving = (simd.add(z[1], m[1]), simd.sub(m[0], z[0]))
         product = simd.scale(simd.cmul_conj(reference, moving), quarter)
-        _store_product(simd, phase, product, (smallest, factor), simd.offset(target, loop.index, simd.row))
+        _store_product(simd, phase, product, least, simd.offset(target, loop.index, simd.row))
 
 
 @simd_kernel(1)
 def _products(
-    simd: Simd, phase: int, count: Value, reference: Value, moving: Value, limits: Value, target: Value
+    simd: Simd, phase: int, count: Value, reference: Value, moving: Value, smallest: Value, target: Value
 ) -> None:
     """Cross-power spectrum of ``count`` split vectors."""
-    smallest, factor = simd.broadcast(limits), simd.broadcast(limits, simd.itemsize)
+    least = simd.broadcast(smallest)
     with simd.loop(count) as loop:
         r = simd.load_split(simd.offset(reference, loop.index, simd.row))
         m = simd.load_split(simd.offset(moving, loop.index, simd.row))
         address = simd.offset(target, loop.index, simd.row)
-        _store_product(simd, phase, simd.cmul_conj(r, m), (smallest, factor), address)
+        _store_product(simd, phase, simd.cmul_conj(r, m), least, address)
 
 
 class _Peak:
@@ -221,7 +215,6 @@ def compiled_correlate(
     plane = down * rows_block
     plane_after = across * columns_block
     column_bytes = max(height, width) * row
-    pixel = item if packed else 2 * item
     # real correlations need half of the rows of their spectrum, and two blocks of columns at a time
     rows_needed = height // 2 // lanes + 1 if packed else down
     partner = (across + 1) // 2 if packed else across
@@ -229,7 +222,8 @@ def compiled_correlate(
     real = np.float32 if precision == 32 else np.float64
     complex_ = np.complex64 if precision == 32 else np.complex128
     integer = np.int32 if precision == 32 else np.int64
-    normalised = int(phase)  # a literal for the intrinsics
+    # literals for the intrinsics
+    normalised, scaled = int(phase), int(not phase)
     eps = float(np.finfo(real).eps)
     smallest_normal = float(np.finfo(real).tiny)
     image = array_type(real if packed else complex_, 3)
@@ -254,34 +248,35 @@ def compiled_correlate(
             column = correlation + plane_after
             inverse = column + column_bytes
             scratch = inverse + column_bytes
-            scales, limits = np.empty(2, real), np.empty(2, real)
+            scales, smallest, factor = np.empty(2, real), np.empty(1, real), np.empty(1, real)
             largest, rows = np.empty((2, lanes), real), np.empty((2, lanes), integer)
-            fixed_energy = -1.0
+            fixed_energy, transformed = 0.0, False
             for b in range(thread, len(product), threads):
                 r = b if len(reference) > 1 else 0
                 m = b if len(moving) > 1 else 0
-                known = fixed_energy >= 0.0 and len(reference) == 1
+                known = transformed and len(reference) == 1
                 if not known:
                     fixed_energy = _energy(reference[r], weight)
                 moving_energy = _energy(moving[m], weight)
                 energy[b, 0], energy[b, 1] = points * fixed_energy, points * moving_energy
-                root = np.sqrt(fixed_energy), np.sqrt(moving_energy)
-                scales[0] = 1.0 / root[0] if root[0] > 0.0 else 1.0
-                scales[1] = 1.0 / root[1] if root[1] > 0.0 else 1.0
+                if fixed_energy == 0.0 or moving_energy == 0.0:
+                    # nothing to correlate: without this, phase correlation would blow up rounding
+                    product[b] = 0.0
+                    peak[b] = 0
+                    continue
+                scales[0], scales[1] = 1.0 / np.sqrt(fixed_energy), 1.0 / np.sqrt(moving_energy)
                 scale = np.float64(scales[0]) * np.float64(scales[1])
-                limits[0] = max((100.0 * eps * scale) ** 2, smallest_normal)
-                limits[1] = 1.0 / scale
+                smallest[0] = max((100.0 * eps * scale) ** 2, smallest_normal)
+                factor[0] = 1.0 / scale
                 if packed:
                     for x in range(across):
-                        at = x * lanes * item
+                        at, place = x * lanes * item, spectrum + x * lanes * row
                         _windowed_columns(
                             precision, height, 1,
                             reference[r].ctypes.data + at, moving[m].ctypes.data + at, width * item,
                             weight.ctypes.data + at, scales.ctypes.data, column, scratch,
                         )  # fmt: skip
-                        transpose_blocks(
-                            precision, 0, down, column, spectrum + x * lanes * row, rows_block, row
-                        )
+                        transpose_blocks(precision, 0, 0, down, column, place, rows_block, row, 0)
                     for y in range(down):
                         at = spectrum + y * rows_block
                         fft_columns(precision, width, -1, 0, at, row, at, scratch)
@@ -290,42 +285,35 @@ def compiled_correlate(
                         target = spectrum if turn else fixed
                         source = moving[m].ctypes.data if turn else reference[r].ctypes.data
                         for x in range(across):
-                            at = x * lanes * item
+                            at, place = x * lanes * item, target + x * lanes * row
                             _windowed_columns(
                                 precision, height, 0,
-                                source + 2 * at, 0, width * pixel,
+                                source + 2 * at, 0, width * 2 * item,
                                 weight.ctypes.data + at, scales.ctypes.data + turn * item, column, scratch,
                             )  # fmt: skip
-                            transpose_blocks(
-                                precision, 0, down, column, target + x * lanes * row, rows_block, row
-                            )
+                            transpose_blocks(precision, 0, 0, down, column, place, rows_block, row, 0)
                         for y in range(down):
                             at = target + y * rows_block
                             fft_columns(precision, width, -1, 0, at, row, at, scratch)
+                    transformed = True
                 for y in range(down):
                     at = spectrum + y * rows_block
+                    least = smallest.ctypes.data
                     if packed:
                         mirror = spectrum + (down - y) % down * rows_block
                         shifted = spectrum + (down - 1 - y) * rows_block
-                        _packed_products(
-                            precision, normalised, width, at, mirror, shifted, limits.ctypes.data, column
-                        )
+                        _packed_products(precision, normalised, width, at, mirror, shifted, least, column)
                     else:
-                        _products(
-                            precision,
-                            normalised,
-                            width,
-                            fixed + y * rows_block,
-                            at,
-                            limits.ctypes.data,
-                            column,
-                        )
+                        first = fixed + y * rows_block
+                        _products(precision, normalised, width, first, at, least, column)
                     place = product[b].ctypes.data + y * lanes * width * 2 * item
-                    transpose_blocks(precision, 1, across, column, place, row, width * 2 * item)
+                    transpose_blocks(
+                        precision, 1, scaled, across, column, place, row, width * 2 * item, factor.ctypes.data
+                    )
                     if y < rows_needed:
                         fft_columns(precision, width, 1, 0, column, row, inverse, scratch)
                         place = correlation + y * lanes * row
-                        transpose_blocks(precision, 0, across, inverse, place, columns_block, row)
+                        transpose_blocks(precision, 0, 0, across, inverse, place, columns_block, row, 0)
                 top, index = -1.0, 0
                 for x in range(partner):
                     at = correlation + x * columns_block

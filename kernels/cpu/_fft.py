@@ -287,21 +287,34 @@ def fft_columns(
     column_fft(simd, n, sign, load, _storer(simd, target), scratch)
 
 
-@simd_kernel(1)
+@simd_kernel(2)
 def transpose_blocks(
-    simd: Simd, interleaved: int, blocks: Value, source: Value, target: Value, step: Value, stride: Value
+    simd: Simd,
+    interleaved: int,
+    scaled: int,
+    blocks: Value,
+    source: Value,
+    target: Value,
+    step: Value,
+    stride: Value,
+    factor: Value,
 ) -> None:
     """Transpose ``blocks`` runs of ``LANES`` split vectors at ``source``.
 
-    Run b goes to ``target + b * step``, its vectors ``stride`` bytes apart, split or ``interleaved``.
+    Run b goes to ``target + b * step``, its vectors ``stride`` bytes apart, split or ``interleaved``, times
+    the number at ``factor`` where ``scaled``.
     """
+    number = simd.broadcast(factor) if scaled else simd.constant(1.0)
+
+    def column(address: Value, part: int) -> Value:
+        value = simd.load(address, part * simd.bytes)
+        return simd.mul(value, number) if scaled else value
+
     with simd.loop(blocks) as loop:
         run = simd.offset(source, loop.index, simd.lanes * simd.row)
         place = simd.offset(target, loop.index, step)
-        re, im = (
-            simd.transpose([simd.load(run, i * simd.row + part * simd.bytes) for i in range(simd.lanes)])
-            for part in (0, 1)
-        )
+        vectors = [simd.offset(run, i, simd.row) for i in range(simd.lanes)]
+        re, im = (simd.transpose([column(vector, part) for vector in vectors]) for part in (0, 1))
         for i, value in enumerate(zip(re, im, strict=True)):
             address = simd.offset(place, i, stride)
             if interleaved:

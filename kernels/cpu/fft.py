@@ -88,7 +88,7 @@ def _transform2(x: np.ndarray, sign: int, norm: str | None, overwrite_x: bool) -
     stack = x.reshape(-1, height, width)
     out = stack if overwrite_x and x.flags.writeable else np.empty_like(stack)
     threads = min(get_num_threads(), len(stack)) if stack.size >= PARALLEL_POINTS else 1
-    compiled = _compiled(height, width, precision, sign, threads > 1)
+    compiled = _compiled(height, width, precision, sign, int(factor != 1.0), threads > 1)
     if threads > 1:
         run_parallel(compiled, stack, out, factor, threads)
     else:
@@ -105,38 +105,41 @@ def _normalisation(norm: str | None, sign: int, points: int) -> float:
 
 
 @lru_cache(None)
-def _compiled(height: int, width: int, precision: int, sign: int, parallel: bool) -> Callable[..., Any]:
-    """Compile the transform of a stack of ``height × width`` planes."""
+def _compiled(
+    height: int, width: int, precision: int, sign: int, scaled: int, parallel: bool
+) -> Callable[..., Any]:
+    """Compile the transform of a stack of ``height × width`` planes, times a factor where ``scaled``."""
     lanes = lane_count(precision)
     item = precision // 8
     row = 2 * lanes * item
+    pitch = 2 * item * width
     across, down = width // lanes, height // lanes
     block = block_stride(width, precision)
     spectrum_bytes, column_bytes = down * block, 3 * max(height, width) * row
+    real = np.float32 if precision == 32 else np.float64
     dtype = np.complex64 if precision == 32 else np.complex128
-    signature = types.void(
-        array_type(dtype, 3), array_type(dtype, 3, readonly=False), types.float64, types.int64
-    )
+    stacks = array_type(dtype, 3), array_type(dtype, 3, readonly=False)
 
-    @jit(signature, parallel=parallel)
+    @jit(types.void(*stacks, types.float64, types.int64), parallel=parallel)
     def transform(stack, out, factor, threads):
         for thread in prange(threads):
             work = np.empty(spectrum_bytes + column_bytes + 64, np.uint8)
             spectrum = (work.ctypes.data + 63) // 64 * 64
             column = spectrum + spectrum_bytes
             scratch = column + max(height, width) * row
+            number = np.empty(1, real)
+            number[0] = factor
             for b in range(thread, len(stack), threads):
                 source, target = stack[b].ctypes.data, out[b].ctypes.data
                 for x in range(across):
-                    fft_columns(
-                        precision, height, sign, 1, source + x * row, 2 * item * width, column, scratch
-                    )
-                    transpose_blocks(precision, 0, down, column, spectrum + x * lanes * row, block, row)
+                    place = spectrum + x * lanes * row
+                    fft_columns(precision, height, sign, 1, source + x * row, pitch, column, scratch)
+                    transpose_blocks(precision, 0, 0, down, column, place, block, row, 0)
                 for y in range(down):
+                    place = target + y * lanes * pitch
                     fft_columns(precision, width, sign, 0, spectrum + y * block, row, column, scratch)
-                    rows = target + y * lanes * 2 * item * width
-                    transpose_blocks(precision, 1, across, column, rows, row, 2 * item * width)
-                if factor != 1.0:
-                    out[b] *= factor
+                    transpose_blocks(
+                        precision, 1, scaled, across, column, place, row, pitch, number.ctypes.data
+                    )
 
     return transform

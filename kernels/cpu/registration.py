@@ -320,8 +320,11 @@ def _compiled_unpack(precision: int, phase: bool, parallel: bool) -> Callable[..
         _, height, width = product.shape
         for thread in prange(threads):
             for b in range(thread, len(product), threads):
-                positive = energy[b, 0] > 0.0 and energy[b, 1] > 0.0
-                inverse = np.sqrt(energy[b, 1] / energy[b, 0]) if positive else 1.0
+                if energy[b, 0] == 0.0 or energy[b, 1] == 0.0:
+                    # the half that belongs to the empty image is rounding
+                    product[b] = 0.0
+                    continue
+                inverse = np.sqrt(energy[b, 1] / energy[b, 0])
                 for y in range(height):
                     for x in range(width):
                         z, mirrored = packed_freq[b, y, x], np.conj(packed_freq[b, -y, -x])
@@ -374,7 +377,8 @@ def _compiled_peak(precision: int, parallel: bool) -> Callable[..., None]:
                 for y in range(height):
                     for x in range(width):
                         value = correlation[b, y, x]
-                        square = value.real * value.real + value.imag * value.imag
+                        # in double precision: squares of single-precision values over- and underflow
+                        square = np.float64(value.real) ** 2 + np.float64(value.imag) ** 2
                         # a NaN is the largest, as for numpy.argmax, and stays so
                         if square > top or (square != square and top == top):
                             top, index = square, y * width + x
