@@ -34,6 +34,9 @@ __all__ = [
 # Below this many points a stack is not worth waking other threads for (about 20 µs).
 PARALLEL_POINTS = 1 << 16
 
+# Of the matrices that ``matrix_dft`` holds at a time, in double precision.
+PHASE_BYTES = 1 << 22
+
 
 def _precision(dtype: np.dtype) -> int:
     return 32 if dtype in (np.float32, np.complex64) else 64
@@ -227,10 +230,15 @@ def matrix_dft(data: np.ndarray, positions: np.ndarray, out: np.ndarray) -> None
     out : (B, R, M) C
         Receives Σ_n exp(-2πi fftfreq(N)[n] positions[r]) data[n].
     """
-    frequencies = np.fft.fftfreq(data.shape[1])
-    phases = positions[:, :, None] * frequencies
-    phases -= np.round(phases)
-    np.matmul(np.exp(-2j * np.pi * phases).astype(data.dtype), data, out=out)
+    batch, samples, _ = data.shape
+    shared = len(positions) == 1
+    step = batch if shared else max(1, PHASE_BYTES // max(1, 16 * samples * positions.shape[1]))
+    for start in range(0, batch, max(1, step)):
+        pairs = slice(start, start + step)
+        cycles = positions[:1] if shared else positions[pairs]
+        cycles = cycles[:, :, None] * np.fft.fftfreq(samples)
+        cycles -= np.round(cycles)  # single precision has no digits for whole cycles
+        np.matmul(np.exp(-2j * np.pi * cycles).astype(data.dtype), data[pairs], out=out[pairs])
 
 
 def fourier_shift(spectrum: np.ndarray, shift: np.ndarray, out: np.ndarray) -> None:
