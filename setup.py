@@ -36,6 +36,7 @@ EXTRAS = {
     ],
 }
 EXTRAS["test"] = [
+    "setuptools>=77",
     "pytest>=8",
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",

@@ -333,5 +333,6 @@ def compiled_correlate(
                             if value > top or (value == top and flat < index):
                                 top, index = value, flat
                 peak[b] = index
+            work[0] = 0  # its last use: Numba frees an array there, whoever holds its address
 
     return correlate

@@ -16,6 +16,9 @@ then Numba's disk cache, which tells versions apart by their free variables, sta
     def axpy(simd, unroll, x, y, a, n):  # y += a * x, n vectors
         ...
 
+An address does not keep its array alive: Numba frees an array after the last statement that names it. So a
+work array is named once more after the loop that uses its address.
+
 Products and sums carry the flags ``contract`` and ``nsz`` so that LLVM joins them to FMAs; nothing is
 reassociated. There are 16 single-precision (8 double-precision) lanes where the CPU has AVX-512, else half of
 that; LLVM splits vectors that the CPU has no registers for.

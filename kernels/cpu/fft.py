@@ -141,5 +141,6 @@ def _compiled(
                     transpose_blocks(
                         precision, 1, scaled, across, column, place, row, pitch, number.ctypes.data
                     )
+            work[0] = 0  # its last use: Numba frees an array there, whoever holds its address
 
     return transform

@@ -207,7 +207,7 @@ def test_the_peak_does_not_depend_on_the_unit_of_the_images(call, rng, scale, sh
     outputs = ((PAIRS, *shape), np.complex64), ((PAIRS,), np.int64), ((PAIRS, 2), np.float64)
     peaks = [
         call("correlate", *(unit * image for image in pair), np.ones(shape, "f4"), False, *outputs)[1]
-        for unit in np.float32([1, scale])
+        for unit in np.array([1, scale], np.float32)
     ]
     np.testing.assert_array_equal(*peaks)
 
