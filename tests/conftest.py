@@ -19,23 +19,31 @@ _missing = pytest.StashKey[str]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--device``."""
-    parser.addoption("--device", choices=DEVICES, default="numpy", help="what the arrays of the tests live on")
+    parser.addoption("--device", choices=DEVICES, default="numpy", help="where the tests' arrays live")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Import the array module before any test does, so that the stand-in comes before a real cupy."""
-    config.addinivalue_line("markers", "host_only: has nothing to do with --device; not run again on a CUDA device")
+    config.addinivalue_line("markers", "host_only: independent of --device, so run only without it")
     device = config.getoption("--device")
     config.stash[_module] = np
     if device == "emulated":
-        from tests.emulator import cupy_standin
-
-        config.stash[_module] = cupy_standin.install()
+        config.stash[_module] = _stand_in()
     elif device == "cuda":
         try:
             config.stash[_module] = _real_cupy()
         except LookupError as error:
             config.stash[_missing] = f"--device=cuda: {error}"
+
+
+def _stand_in() -> ModuleType:
+    from tests.emulator import CompilerMissing, compile, cupy_standin
+
+    try:
+        compile.find_compiler()
+    except CompilerMissing as error:
+        raise pytest.UsageError(f"--device=emulated: {error}") from error
+    return cupy_standin.install()
 
 
 def _real_cupy() -> ModuleType:
@@ -53,13 +61,13 @@ def _real_cupy() -> ModuleType:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip everything where the asked-for device is missing, and on a GPU what does not concern it."""
+    """Skip everything where the asked-for device is missing, and what has run on the CPU already."""
     missing = config.stash.get(_missing, None)
-    on_cuda = config.getoption("--device") == "cuda"
+    plain = config.getoption("--device") == "numpy"
     for item in items:
         if missing:
             item.add_marker(pytest.mark.skip(reason=missing))
-        elif on_cuda and item.get_closest_marker("host_only"):
+        elif not plain and item.get_closest_marker("host_only"):
             item.add_marker(pytest.mark.skip(reason="does not depend on the device; runs under plain pytest"))
 
 

@@ -251,6 +251,37 @@ def test_refine_peak(call, rng, precision, shape, factor):
     assert np.abs(steps).max() < (1.5 if precision == "float32" else 0.5)
 
 
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("shape", [(150, 140), (144, 160)])
+def test_images_of_several_blocks_are_registered(call, rng, precision, is_complex, shape):
+    """Above 4096 pixels a GPU shares an image among blocks, whose sums a second kernel adds."""
+    make = spectra if is_complex else images
+    first = make(rng, shape, precision, 1)
+    second = np.roll(first, (-7, 12), (1, 2))
+    outputs = ((1, *shape), complex_of(precision)), ((1,), np.int64), ((1, 2), np.float64)
+    arguments = (first, second, np.ones(shape, precision), False, *outputs)
+    product, peak, energy = call("correlate", *arguments)
+    for actual, desired in zip((product, peak, energy), expected("correlate", *arguments), strict=True):
+        np.testing.assert_allclose(
+            actual, desired, rtol=0, atol=1e3 * np.finfo(precision).eps * np.abs(desired).max()
+        )
+    assert peak[0] == 7 * shape[1] + shape[1] - 12
+    arguments = (product, peak, 10.0, ((1, 2), precision), ((1,), np.complex128))
+    shift, value = call("refine_peak", *arguments)
+    np.testing.assert_allclose(shift, [[7, -12]], rtol=1e-6)
+    np.testing.assert_allclose(value, [np.sqrt(energy.prod())], rtol=1e3 * np.finfo(precision).eps)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (7, 9)])
+def test_an_empty_image_does_not_spoil_the_reference_that_others_share(call, rng, shape):
+    first, second = spectra(rng, shape, "float32", 1), spectra(rng, shape, "float32")
+    second[0] = 0
+    outputs = ((PAIRS, *shape), np.complex64), ((PAIRS,), np.int64), ((PAIRS, 2), np.float64)
+    arguments = (first, second, np.ones(shape, "f4"), False, *outputs)
+    assert_close(call("correlate", *arguments)[0], expected("correlate", *arguments)[0], "float32")
+
+
 def peaked_product(rng, shape, precision):
     """Cross-power spectra with one peak each, some way off the whole pixels."""
     true_shift = rng.uniform(-0.4, 0.4, (PAIRS, 2)) * (np.array(shape) > 1) + [
