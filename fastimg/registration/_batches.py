@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-# Fits the second-level cache of a GPU; leaves half of the promised 64 MiB above the inputs to the kernels.
-WORKSPACE_BYTES = 32 << 20
+from fastimg import kernels
 
 
-def parts(count: int, bytes_each: int) -> Iterator[slice]:
-    """Cut ``range(count)`` into slices whose items take at most ``WORKSPACE_BYTES`` together."""
-    size = max(1, WORKSPACE_BYTES // max(1, bytes_each))
+def parts(xp: ModuleType, count: int, bytes_each: int) -> Iterator[slice]:
+    """Cut ``range(count)`` into slices whose items fit the workspace that the kernels of ``xp`` ask for."""
+    size = max(1, kernels.backend(xp).WORKSPACE_BYTES // max(1, bytes_each))
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 

@@ -68,6 +68,17 @@ def check_finite(xp: ModuleType, array: Any, name: str) -> None:
         raise ValueError(f"{name} contains NaN or infinity; accepted are finite values")
 
 
+def check_energies(xp: ModuleType, energy: Any, images: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for images whose energies are not finite because the images are not.
+
+    The kernels sum the energies in any case; to look there saves reading all images once more. On a device,
+    this waits for the energies.
+    """
+    if not bool(xp.isfinite(energy).all()):
+        for name, image in images.items():
+            check_finite(xp, image, name)
+
+
 def _blocks(array: Any) -> Iterator[Any]:
     """Cut an array into pieces of at most ``_BLOCK`` values, without copying."""
     if array.size <= _BLOCK:

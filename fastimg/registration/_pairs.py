@@ -18,6 +18,7 @@ def register_pairs(
     weight: Any | None,
     phase: bool,
     upsample_factor: float,
+    product: Any,
     shift: Any,
     value: Any,
     energy: Any,
@@ -36,6 +37,8 @@ def register_pairs(
         Divide the cross-power spectrum by its modulus.
     upsample_factor : float
         Steps per pixel.
+    product : array, (B, H, W)
+        Workspace of the complex dtype.
     shift : array, (B, 2)
         Written, as are the following two.
     value : array, (B,), complex128
@@ -44,9 +47,7 @@ def register_pairs(
         The sums of both squared spectra.
     """
     k = kernels.backend(xp)
-    pairs = len(shift)
-    product = xp.empty((pairs, *reference.shape[1:]), np.result_type(reference.dtype, np.complex64))
-    peak = xp.empty(pairs, np.int64)
+    peak = xp.empty(len(shift), np.int64)
     if weight is None:
         k.registration.cross_power(reference, moving, phase, product, energy)
         k.registration.correlation_peak(k.fft.ifft2(product), peak)

@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike
 from fastimg import kernels
 from fastimg._arrays import as_kernel_array, namespace
 from fastimg.registration._disambiguation import disambiguate_shift
-from fastimg.registration._inputs import COMPLEX, REAL, as_factor, check_finite, is_fourier, is_phase, real_of
+from fastimg.registration._inputs import (
+    COMPLEX,
+    REAL,
+    as_factor,
+    check_energies,
+    is_fourier,
+    is_phase,
+    real_of,
+)
 from fastimg.registration._masked import masked_shift
 from fastimg.registration._pairs import phase_difference, register_pairs, rms_error, warn_of_empty_images
 from fastimg.registration._volumes import register_volumes
@@ -103,6 +111,7 @@ def phase_cross_correlation(
     reference, moving = _as_images(xp, images, fourier)
     register = _register_images if reference.ndim == 2 else register_volumes
     shift, value, energy = register(xp, reference, moving, phase, fourier, factor)
+    check_energies(xp, energy, dict(zip(_NAMES, (reference, moving), strict=True)))
     if disambiguate:
         if fourier:
             k = kernels.backend(xp)
@@ -115,7 +124,7 @@ def phase_cross_correlation(
 
 
 def _as_images(xp: ModuleType, images: dict[str, ArrayLike], fourier: bool) -> list[Any]:
-    """Return both as finite kernel arrays of one shape and dtype."""
+    """Return both as kernel arrays of one shape and dtype."""
     accepted = COMPLEX if fourier else REAL + COMPLEX
     arrays = [as_kernel_array(xp, image, accepted, name=name) for name, image in images.items()]
     if arrays[0].shape != arrays[1].shape:
@@ -125,8 +134,6 @@ def _as_images(xp: ModuleType, images: dict[str, ArrayLike], fourier: bool) -> l
         )
     if arrays[0].size == 0 or arrays[0].ndim == 0:
         raise ValueError(f"reference_image has shape {arrays[0].shape}; accepted are non-empty images")
-    for name, array in zip(images, arrays, strict=True):
-        check_finite(xp, array, name)
     dtype = np.result_type(*(array.dtype for array in arrays))
     return [as_kernel_array(xp, array, [dtype]) for array in arrays]
 
@@ -138,5 +145,6 @@ def _register_images(
     real = real_of(reference.dtype)
     weight = None if fourier else xp.ones(reference.shape, real)
     shift, value, energy = xp.empty((1, 2), real), xp.empty(1, np.complex128), xp.empty((1, 2), np.float64)
-    register_pairs(xp, reference[None], moving[None], weight, phase, factor, shift, value, energy)
+    product = xp.empty((1, *reference.shape), np.result_type(reference.dtype, np.complex64))
+    register_pairs(xp, reference[None], moving[None], weight, phase, factor, product, shift, value, energy)
     return shift[0], value[0], energy[0]

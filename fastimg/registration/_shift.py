@@ -82,7 +82,7 @@ def _shift(
     """Shift a batch part by part; an image that is the same for all is transformed once in each."""
     k = kernels.backend(xp)
     dtype = np.result_type(out.dtype, np.complex64)
-    for part in parts(len(out), 3 * prod(out.shape[1:]) * dtype.itemsize):
+    for part in parts(xp, len(out), 3 * prod(out.shape[1:]) * dtype.itemsize):
         images, shifts = image_of(part).astype(dtype), as_kernel_array(xp, shift_of(part), [np.float64])
         shifted = xp.empty((part.stop - part.start, *out.shape[1:]), dtype)
         spectrum = xp.broadcast_to(k.fft.fft2(images, overwrite_x=True), shifted.shape)

@@ -17,6 +17,7 @@ from fastimg.registration._inputs import (
     REAL,
     as_array,
     as_factor,
+    check_energies,
     check_finite,
     check_images,
     is_fourier,
@@ -81,8 +82,8 @@ def register_stack(
     Raises
     ------
     ValueError
-        If shapes do not agree, or an input contains NaN or infinity. On a GPU this check waits for one
-        reduction of each input; after it nothing leaves the device and nothing waits for it.
+        If shapes do not agree, or an input contains NaN or infinity. The images' energies tell: on a GPU this
+        check waits for them, once; nothing else leaves the device.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -119,10 +120,8 @@ def register_stack(
     check_images(first, second, _NAMES)
     leading = broadcast_leading(_NAMES, *(image.shape[:-2] for image in images))
     weight = _as_weight(xp, weight, images[0].shape[-2:], dtype, fourier)
-    for image, name in zip(images, _NAMES, strict=True):
-        check_finite(xp, image, name)
-
     shift, value, energy = _register(xp, images, leading, weight, phase, factor, dtype)
+    check_energies(xp, energy, dict(zip(_NAMES, images, strict=True)))
     if isinstance(energy, np.ndarray) and not (energy > 0).all():
         warn_of_empty_images(stacklevel=2)
     return StackShifts(
@@ -147,10 +146,14 @@ def _register(
     value, energy = xp.empty(count, np.complex128), xp.empty((count, 2), np.float64)
     take = [batch_of(xp, image, leading, 2) for image in images]
     # the product, one buffer for the FFT, and both images as the kernel takes them
-    bytes_each = 4 * prod(images[0].shape[-2:]) * np.result_type(dtype, np.complex64).itemsize
-    for part in parts(count, bytes_each):
-        first, second = (as_kernel_array(xp, images_of(part), [dtype]) for images_of in take)
-        register_pairs(xp, first, second, weight, phase, factor, shift[part], value[part], energy[part])
+    size, spectrum = images[0].shape[-2:], np.result_type(dtype, np.complex64)
+    cuts = list(parts(xp, count, 4 * prod(size) * spectrum.itemsize))
+    product = xp.empty((max((cut.stop - cut.start for cut in cuts), default=0), *size), spectrum)
+    for cut in cuts:
+        first, second = (as_kernel_array(xp, images_of(cut), [dtype]) for images_of in take)
+        workspace = product[: cut.stop - cut.start]
+        results = shift[cut], value[cut], energy[cut]
+        register_pairs(xp, first, second, weight, phase, factor, workspace, *results)
     return shift, value, energy
 
 

@@ -101,7 +101,7 @@ def _transform(
     matrix_dft = kernels.backend(xp).registration.matrix_dft
     sizes = out.shape[1:]
     largest = max(prod(sizes[:axis]) * prod(lengths[axis:]) for axis in range(len(sizes) + 1))
-    for part in parts(len(out), 2 * largest * out.dtype.itemsize):
+    for part in parts(xp, len(out), 2 * largest * out.dtype.itemsize):
         current, offsets = as_kernel_array(xp, data_of(part), [out.dtype]), offsets_of(part)
         items = part.stop - part.start
         for axis, (length, size) in enumerate(zip(lengths, sizes, strict=True)):

@@ -187,16 +187,26 @@ def _peak_real_columns(
         peak.write(block, largest, rows)
 
 
-@jit(fastmath={"reassoc", "contract", "nsz"})
-def _energy(image, weight):
-    """Sum of |weight * image|², in double precision."""
-    total = 0.0
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            re = np.float64(image[y, x].real) * weight[y, x]
-            im = np.float64(image[y, x].imag) * weight[y, x]
-            total += re * re + im * im
-    return total
+@simd_kernel(1)
+def _add_energy(simd: Simd, is_complex: int, count: Value, image: Value, weight: Value, sums: Value) -> None:
+    """Add |weight * image|² of ``count`` vectors of pixels to the lanes of double-precision ``sums``."""
+    builder = simd.builder
+    wide = simd.widened(simd.constant(0.0)).type
+    place = simd.pointer(sums, wide)
+    cells = [cgutils.alloca_once(builder, wide) for _ in range(1 + is_complex)]
+    for cell in cells:
+        builder.store(ir.Constant(wide, [0.0] * simd.lanes), cell)
+    with simd.loop(count) as loop:
+        window = simd.load(simd.offset(weight, loop.index, simd.bytes))
+        windows = simd.interleave((window, window)) if is_complex else [window]
+        start = simd.offset(image, loop.index, len(cells) * simd.bytes)
+        for part, (cell, factor) in enumerate(zip(cells, windows, strict=True)):
+            value = simd.widened(simd.mul(simd.load(start, part * simd.bytes), factor))
+            square = builder.fmul(value, value, flags=("contract",))
+            builder.store(builder.fadd(builder.load(cell), square, flags=("contract",)), cell)
+    for cell in cells:
+        total = builder.fadd(builder.load(place, align=8), builder.load(cell))
+        builder.store(total, place, align=8)
 
 
 @lru_cache(None)
@@ -223,7 +233,8 @@ def compiled_correlate(
     complex_ = np.complex64 if precision == 32 else np.complex128
     integer = np.int32 if precision == 32 else np.int64
     # literals for the intrinsics
-    normalised, scaled = int(phase), int(not phase)
+    normalised, scaled, is_complex = int(phase), int(not phase), int(not packed)
+    vectors = height * across
     eps = float(np.finfo(real).eps)
     smallest_normal = float(np.finfo(real).tiny)
     image = array_type(real if packed else complex_, 3)
@@ -250,14 +261,24 @@ def compiled_correlate(
             scratch = inverse + column_bytes
             scales, smallest, factor = np.empty(2, real), np.empty(1, real), np.empty(1, real)
             largest, rows = np.empty((2, lanes), real), np.empty((2, lanes), integer)
+            sums = np.zeros(lanes)
+            at_sums = sums.ctypes.data
             fixed_energy, transformed = 0.0, False
             for b in range(thread, len(product), threads):
                 r = b if len(reference) > 1 else 0
                 m = b if len(moving) > 1 else 0
                 known = transformed and len(reference) == 1
                 if not known:
-                    fixed_energy = _energy(reference[r], weight)
-                moving_energy = _energy(moving[m], weight)
+                    sums[:] = 0.0
+                    _add_energy(
+                        precision, is_complex, vectors, reference[r].ctypes.data, weight.ctypes.data, at_sums
+                    )
+                    fixed_energy = sums.sum()
+                sums[:] = 0.0
+                _add_energy(
+                    precision, is_complex, vectors, moving[m].ctypes.data, weight.ctypes.data, at_sums
+                )
+                moving_energy = sums.sum()
                 energy[b, 0], energy[b, 1] = points * fixed_energy, points * moving_energy
                 if fixed_energy == 0.0 or moving_energy == 0.0:
                     # nothing to correlate: without this, phase correlation would blow up rounding

@@ -236,6 +236,12 @@ class Simd:
         function = cgutils.get_or_insert_function(self.builder.module, kind, full)
         return self.builder.call(function, operands, fastmath=flags)
 
+    def widened(self, a: Value) -> Value:
+        """The lanes as doubles: a vector of twice the bytes in single precision."""
+        if self.precision == 64:
+            return a
+        return self.builder.fpext(a, ir.VectorType(ir.DoubleType(), self.lanes))
+
     def total(self, a: Value) -> Value:
         """Sum of the lanes, as a tree: a scalar."""
         width = self.lanes

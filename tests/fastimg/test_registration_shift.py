@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from fastimg.registration import _batches, apply_shift
+from fastimg.registration import apply_shift
 from tests.fastimg.registration_images import band_limited, moved
 
 SINGLE = 1e-5
@@ -55,10 +55,12 @@ def test_leading_axes_broadcast(rng, to_device, to_host, images, shifts):
 
 
 @pytest.mark.parametrize("images", [(), (7,)])
-def test_the_result_does_not_depend_on_how_the_batch_is_cut(rng, to_device, to_host, monkeypatch, images):
+def test_the_result_does_not_depend_on_how_the_batch_is_cut(
+    rng, kernels, to_device, to_host, monkeypatch, images
+):
     image, shift = to_device(rng.random((*images, 8, 8))), to_device(rng.uniform(-4, 4, (7, 2)))
     whole = to_host(apply_shift(image, shift))
-    monkeypatch.setattr(_batches, "WORKSPACE_BYTES", 3 * 3 * 64 * 16)
+    monkeypatch.setattr(kernels, "WORKSPACE_BYTES", 3 * 3 * 64 * 16)
     np.testing.assert_array_equal(to_host(apply_shift(image, shift)), whole)
 
 

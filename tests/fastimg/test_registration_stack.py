@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastimg.registration import StackShifts, _batches, phase_cross_correlation, register_stack
+from fastimg.registration import StackShifts, phase_cross_correlation, register_stack
 from tests.fastimg.registration_images import band_limited, moved, precision_of
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -83,10 +83,12 @@ def test_leading_axes_broadcast_as_a_loop_over_pairs(
 
 
 @pytest.mark.parametrize("references", [(), (7,), (7, 1)])
-def test_the_result_does_not_depend_on_how_the_batch_is_cut(rng, to_device, to_host, monkeypatch, references):
+def test_the_result_does_not_depend_on_how_the_batch_is_cut(
+    rng, kernels, to_device, to_host, monkeypatch, references
+):
     reference, moving = noisy_pair(rng, references, (7,), (8, 8))
     whole = register_stack(to_device(reference), to_device(moving))
-    monkeypatch.setattr(_batches, "WORKSPACE_BYTES", 3 * 4 * 64 * 16)
+    monkeypatch.setattr(kernels, "WORKSPACE_BYTES", 3 * 4 * 64 * 16)
     cut = register_stack(to_device(reference), to_device(moving))
     for one, other in zip(dataclasses.astuple(whole), dataclasses.astuple(cut), strict=True):
         np.testing.assert_array_equal(to_host(one), to_host(other))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastimg.registration import _batches, upsampled_dft
+from fastimg.registration import upsampled_dft
 
 
 @pytest.fixture
@@ -63,10 +63,12 @@ def test_a_batch_is_a_loop(rng, to_device, to_host, offsets):
 
 
 @pytest.mark.parametrize("offsets", [(2,), (7, 2)])
-def test_the_result_does_not_depend_on_how_the_batch_is_cut(rng, to_device, to_host, monkeypatch, offsets):
+def test_the_result_does_not_depend_on_how_the_batch_is_cut(
+    rng, kernels, to_device, to_host, monkeypatch, offsets
+):
     data, values = to_device(random_spectrum(rng, (7, 4, 4))), to_device(rng.uniform(-3, 3, offsets))
     whole = to_host(upsampled_dft(data, (3, 3), 2, values))
-    monkeypatch.setattr(_batches, "WORKSPACE_BYTES", 3 * 2 * 16 * 16)
+    monkeypatch.setattr(kernels, "WORKSPACE_BYTES", 3 * 2 * 16 * 16)
     np.testing.assert_allclose(to_host(upsampled_dft(data, (3, 3), 2, values)), whole, atol=1e-13)
 
 
