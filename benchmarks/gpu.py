@@ -246,7 +246,7 @@ def speed() -> dict[str, Any]:
         {"pairs": shape[0], "size": shape[1:], "precision": precision, "kernels": kernels}
         for shape in WORKLOADS
         for precision in ("float32", "float64")
-        for kernels in [time_kernels(cupy, shape, precision, bandwidth)]
+        for kernels in [measure_kernels(cupy, shape, precision, bandwidth)]
     ]
     return {
         "copy_bytes_per_s": bandwidth,
@@ -273,7 +273,7 @@ def copy_bandwidth(cupy: Any) -> float:
     return 2 * source.nbytes / float(np.median(times[5:]))
 
 
-def time_kernels(
+def measure_kernels(
     cupy: Any, shape: tuple[int, int, int], precision: str, bandwidth: float
 ) -> dict[str, dict[str, float]]:
     """Return the median time of each kernel, and its bandwidth as a fraction of a copy's."""

@@ -103,6 +103,8 @@ def as_kernel_array(xp: ModuleType, a: Any, dtypes: Sequence[DTypeLike], *, name
     >>> as_kernel_array(numpy, numpy.ones(3, "uint8")[::-1], ["complex64", "complex128"]).dtype
     dtype('complex64')
     """
+    if type(a) is xp.ndarray and a.dtype in dtypes and a.flags.c_contiguous:
+        return a if getattr(a.flags, "aligned", True) else a.copy()
     if xp is not np and not isinstance(a, xp.ndarray) and _is_on_host(a):
         raise TypeError(f"{name} is on the CPU; accepted are arrays on the GPU, as the other arguments are")
     if isinstance(a, np.ma.MaskedArray):

@@ -252,13 +252,12 @@ def compiled_correlate(
     @jit(signature, parallel=parallel)
     def correlate(reference, moving, weight, product, peak, energy, threads):
         for thread in prange(threads):
-            work = np.empty(2 * plane + plane_after + 4 * column_bytes + 64, np.uint8)
+            work = np.empty(2 * plane + plane_after + 3 * column_bytes + 64, np.uint8)
             spectrum = (work.ctypes.data + 63) // 64 * 64
             fixed = spectrum + plane
             correlation = fixed + plane
             column = correlation + plane_after
-            inverse = column + column_bytes
-            scratch = inverse + column_bytes
+            scratch = column + column_bytes
             scales, smallest, factor = np.empty(2, real), np.empty(1, real), np.empty(1, real)
             largest, rows = np.empty((2, lanes), real), np.empty((2, lanes), integer)
             sums = np.zeros(lanes)
@@ -332,9 +331,9 @@ def compiled_correlate(
                         precision, 1, scaled, across, column, place, row, width * 2 * item, factor.ctypes.data
                     )
                     if y < rows_needed:
-                        fft_columns(precision, width, 1, 0, column, row, inverse, scratch)
+                        fft_columns(precision, width, 1, 0, column, row, column, scratch)
                         place = correlation + y * lanes * row
-                        transpose_blocks(precision, 0, 0, across, inverse, place, columns_block, row, 0)
+                        transpose_blocks(precision, 0, 0, across, column, place, columns_block, row, 0)
                 top, index = -1.0, 0
                 for x in range(partner):
                     at = correlation + x * columns_block

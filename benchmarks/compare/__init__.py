@@ -1,0 +1,6 @@
+"""Comparison of fastimg with the peers that are installed: ``python -m benchmarks.compare --help``.
+
+``SYSTEMS`` maps a system to its module, whose ``compare(options)`` returns rows (`benchmarks.compare._rows`).
+"""
+
+SYSTEMS = {"registration": "benchmarks.compare.registration"}

@@ -1,0 +1,7 @@
+"""Reading and writing of files; one module a family of formats."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__, submodules=["images"], submod_attrs={"images": ["read_images", "write_image"]}
+)

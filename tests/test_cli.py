@@ -1,0 +1,194 @@
+"""The command: what it prints, what it writes, and how it refuses."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import fastimg
+from fastimg import _environment, _warmup
+from fastimg.cli import main
+from fastimg.io import read_images, write_image
+from fastimg.registration import apply_shift
+
+pytestmark = pytest.mark.host_only
+
+pytest.importorskip("tifffile")
+
+SHIFTS = np.array([[1.25, -3.5], [-2.0, 0.75]])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write a reference and a stack of two images that are shifted against it."""
+    reference = np.random.default_rng(0).standard_normal((64, 64))
+    write_image(tmp_path / "reference.tif", reference)
+    write_image(tmp_path / "moving.tif", apply_shift(reference, -SHIFTS))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def shifts_of(rows):
+    return np.array([[float(row["shift_row"]), float(row["shift_column"])] for row in rows])
+
+
+def test_the_version_is_printed():
+    assert run("--version").output == f"fastimg, version {fastimg.__version__}\n"
+
+
+def test_info_names_versions_threads_and_the_cache(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(
+        _environment, "cuda_devices", lambda: {"devices": [], "reason": "CuPy is not installed"}
+    )
+    output = run("info").output
+    assert f"numpy        {np.__version__}" in output
+    assert f"{fastimg.get_num_threads()} of" in output
+    assert "CUDA         none (CuPy is not installed)" in output
+    assert "numba cache" in output
+
+
+def test_info_lists_devices(monkeypatch):
+    device = {"name": "Example", "compute_capability": "9.0", "memory_bytes": 2**34}
+    monkeypatch.setattr(_environment, "cuda_devices", lambda: {"devices": [device], "reason": None})
+    assert "CUDA 0       Example, sm 9.0, 16.0 GiB" in run("info").output
+
+
+def test_info_as_json_holds_the_same_facts(monkeypatch):
+    monkeypatch.setattr(_environment, "cuda_devices", lambda: {"devices": [], "reason": "none"})
+    facts = json.loads(run("info", "--json").output)
+    assert facts["versions"]["fastimg"] == fastimg.__version__
+    assert facts["processor"]["simd_bits"] in (64, 128, 256, 512)
+    assert set(facts["caches"]["numba"]) == {"folder", "files", "bytes"}
+
+
+def test_without_cupy_the_reason_is_given(monkeypatch):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = _environment.cuda_devices()
+    assert found["devices"] == []
+    assert "pip install" in found["reason"]
+
+
+def test_warmup_leaves_compiled_kernels_in_the_cache(monkeypatch):
+    monkeypatch.setattr(_warmup, "SIZES", (64,))
+    monkeypatch.setattr(_warmup, "DTYPES", ("float32",))
+    result = run("warmup")
+    assert result.exit_code == 0
+    assert "registration:" in result.output
+    assert _environment.caches()["numba"]["files"] > 0
+
+
+def test_shifts_are_written_as_csv(files):
+    result = run("register", files / "reference.tif", files / "moving.tif", "-o", files / "shifts.csv")
+    assert result.exit_code == 0, result.output
+    rows = rows_of((files / "shifts.csv").read_text())
+    assert list(rows[0]) == ["file", "index", "shift_row", "shift_column", "error", "phasediff"]
+    assert [(Path(row["file"]).name, row["index"]) for row in rows] == [
+        ("moving.tif", "0"),
+        ("moving.tif", "1"),
+    ]
+    np.testing.assert_allclose(shifts_of(rows), SHIFTS, atol=0.011)
+
+
+def test_shifts_go_to_standard_output_by_default(files):
+    result = run("register", files / "reference.tif", files / "moving.tif", "--upsample-factor", 1)
+    np.testing.assert_allclose(shifts_of(rows_of(result.stdout)), SHIFTS, atol=0.51)
+
+
+def test_several_files_and_datasets_are_registered_in_order(files):
+    with h5py.File(files / "scan.h5", "w") as file:
+        file["entry/data"], file["dark"] = read_images(files / "moving.tif"), np.zeros((2, 2))
+    result = run(
+        "register", files / "reference.tif", files / "moving.tif", files / "scan.h5",
+        "--dataset", "entry/data", "--normalization", "phase",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(
+        shifts_of(rows_of(result.stdout)), np.concatenate([SHIFTS, SHIFTS]), atol=0.011
+    )
+
+
+def test_registered_images_lie_on_the_reference(files):
+    folder = files / "registered"
+    result = run("register", files / "reference.tif", files / "moving.tif", "--apply", folder)
+    assert result.exit_code == 0, result.output
+    registered = read_images(folder / "moving_registered.tif")
+    reference = read_images(files / "reference.tif")
+    # the Nyquist frequency of an even size, 3 % of the energy of white noise, does not survive two shifts
+    assert np.sqrt(np.mean((registered - reference) ** 2)) < 0.3 * reference.std()
+
+
+def refused(files, *arguments):
+    """Run ``register`` with an output that must not appear, and return the message."""
+    before = set(files.rglob("*"))
+    result = run("register", *arguments, "-o", files / "shifts.csv", "--apply", files / "registered")
+    assert result.exit_code == 2, result.output
+    assert {path for path in files.rglob("*") if path.is_file()} <= before
+    return result.output
+
+
+def test_images_of_another_shape_are_refused_and_nothing_is_written(files):
+    write_image(files / "small.tif", np.ones((32, 32)))
+    message = refused(files, files / "reference.tif", files / "moving.tif", files / "small.tif")
+    assert "small.tif holds images of shape (32, 32)" in message
+
+
+def test_pixels_that_are_not_finite_are_refused(files):
+    write_image(files / "nan.tif", np.full((64, 64), np.nan))
+    assert "nan.tif holds NaN" in refused(files, files / "reference.tif", files / "nan.tif")
+
+
+def test_a_reference_of_several_images_is_refused(files):
+    message = refused(files, files / "moving.tif", files / "reference.tif")
+    assert "holds 2 images; accepted is one" in message
+
+
+def test_files_of_one_name_whose_registered_images_would_collide_are_refused(files):
+    (files / "more").mkdir()
+    write_image(files / "more/moving.tif", np.ones((64, 64)))
+    message = refused(files, files / "reference.tif", files / "moving.tif", files / "more/moving.tif")
+    assert "have the same name" in message
+
+
+def test_a_damaged_file_is_refused(files):
+    (files / "damaged.tif").write_bytes(b"no image")
+    assert "damaged.tif cannot be read" in refused(files, files / "reference.tif", files / "damaged.tif")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.tif", "missing.tif"], "does not exist"),
+        (["--upsample-factor", "0.5"], "is not in the range"),
+        (["--normalization", "other"], "is not one of"),
+    ],
+)
+def test_wrong_options_are_usage_errors(arguments, message):
+    result = run("register", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_an_output_folder_that_does_not_exist_is_refused(files):
+    result = run("register", files / "reference.tif", files / "moving.tif", "-o", files / "no/shifts.csv")
+    assert result.exit_code == 2
+    assert "does not exist" in result.output
+
+
+def test_an_unknown_system_is_refused_by_the_demo(tmp_path):
+    result = run("demo", "ptychoscopy", "-o", tmp_path / "report")
+    assert result.exit_code == 2
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,113 @@
+"""The demo: a small run writes a whole report, and what it writes is what was measured."""
+
+import json
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("skimage")
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+from fastimg import demo
+from fastimg._timing import Timing, interleaved, median_ratio
+from fastimg.demo import _plain_registration
+from fastimg.demo import registration as chapter
+from fastimg.demo._photographs import PHOTOGRAPHS, shifted_photographs
+
+pytestmark = pytest.mark.host_only
+
+FEW = ("camera", "coffee")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Run the demo on few photographs, once."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        small = partial(chapter.write, photographs=FEW, shifts_per_photograph=2, rounds=2)
+        patch.setattr(chapter, "write", small)
+        return demo.run(["registration"], folder)
+
+
+def test_the_report_needs_no_other_file(report):
+    html = report.read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 3
+    assert not re.search(r"(src|href)=\"(?!data:|#)", html)
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="viewport"' in html
+
+
+def test_pictures_and_figures_stand_beside_the_report(report):
+    pictures = {path.name for path in (report.parent / "pictures").iterdir()}
+    assert pictures == {"registration-pairs.png", "registration-scatter.png", "registration-noise.png"}
+    figures = json.loads((report.parent / "report.json").read_text())["systems"]["registration"]
+    assert figures["photographs"] == list(FEW)
+    assert set(figures["times_as_fast"]) >= {"plain NumPy", "phase_cross_correlation"}
+
+
+def test_the_error_in_the_report_is_the_distance_from_the_truth(report):
+    figures = json.loads((report.parent / "report.json").read_text())["systems"]["registration"]
+    measured = np.array(figures["measured_shift"]["phase"])
+    distance = np.linalg.norm(measured - figures["true_shift"], axis=-1)
+    for level, error in enumerate(figures["error_px"]["phase"]):
+        # shifts are rounded to four digits in the file
+        assert error["max"] == pytest.approx(distance[level].max(), abs=2e-4)
+    # without noise: half a step of the grid each way, and what the crop's edges leave
+    assert figures["error_px"]["phase"][0]["max"] < 0.03
+
+
+def test_the_plain_version_agrees_with_the_library(report):
+    figures = json.loads((report.parent / "report.json").read_text())["systems"]["registration"]
+    assert max(figures["agreement_px"].values()) <= 0.011 * 2**0.5
+
+
+def test_every_photograph_is_large_enough_and_needs_no_download():
+    experiment = shifted_photographs(PHOTOGRAPHS, shifts_per_photograph=1, noise=(0.0,))
+    assert experiment.reference.shape == (1, len(PHOTOGRAPHS), 1, 128, 128)
+    assert (experiment.reference.std(axis=(-2, -1)) > 0).all()
+
+
+def test_noise_has_the_level_that_is_named():
+    experiment = shifted_photographs(FEW, shifts_per_photograph=1, noise=(0.0, 0.2))
+    clean, noisy = experiment.reference
+    level = (noisy - clean).std(axis=(-2, -1)) / clean.std(axis=(-2, -1))
+    np.testing.assert_allclose(level, 0.2, rtol=0.05)
+
+
+def test_the_plain_version_finds_whole_and_fractional_shifts():
+    image = np.random.default_rng(0).standard_normal((33, 35))
+    rows, columns = np.fft.fftfreq(33)[:, None], np.fft.fftfreq(35)
+    moving = np.fft.ifft2(np.fft.fft2(image) * np.exp(2j * np.pi * (1.25 * rows - 3.5 * columns)))
+    np.testing.assert_allclose(_plain_registration.register(image, moving), [1.25, -3.5], atol=1e-12)
+
+
+@pytest.mark.parametrize("systems", [[], ["registration", "alchemy"]])
+def test_unknown_systems_are_refused(systems, tmp_path):
+    with pytest.raises(ValueError, match="accepted are one or several of registration"):
+        demo.run(systems, tmp_path)
+
+
+def test_missing_packages_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"scikit-image and matplotlib and jinja2.*fastimg\[demo\]"):
+        demo.run(["registration"], tmp_path)
+
+
+def test_candidates_take_turns():
+    order = []
+    timings = interleaved(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")},
+        rounds=3,
+        seconds_per_sample=0.0,
+    )
+    # two calls each to warm up and to estimate, then in turns
+    assert "".join(order)[4:] == "ababab"
+    assert all(len(timing.samples) == 3 for timing in timings.values())
+
+
+def test_a_ratio_is_taken_within_each_round():
+    slow, fast = Timing((2.0, 40.0, 6.0), 1), Timing((1.0, 10.0, 3.0), 1)
+    assert median_ratio(slow, fast) == 2.0
