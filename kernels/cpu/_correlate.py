@@ -312,10 +312,11 @@ def compiled_correlate(
                                 weight.ctypes.data + at, scales.ctypes.data + turn * item, column, scratch,
                             )  # fmt: skip
                             transpose_blocks(precision, 0, 0, down, column, place, rows_block, row, 0)
+                    if not known:
                         for y in range(down):
-                            at = target + y * rows_block
+                            at = fixed + y * rows_block
                             fft_columns(precision, width, -1, 0, at, row, at, scratch)
-                    transformed = True
+                        transformed = True
                 for y in range(down):
                     at = spectrum + y * rows_block
                     least = smallest.ctypes.data
@@ -325,7 +326,8 @@ def compiled_correlate(
                         _packed_products(precision, normalised, width, at, mirror, shifted, least, column)
                     else:
                         first = fixed + y * rows_block
-                        _products(precision, normalised, width, first, at, least, column)
+                        fft_columns(precision, width, -1, 0, at, row, column, scratch)
+                        _products(precision, normalised, width, first, column, least, column)
                     place = product[b].ctypes.data + y * lanes * width * 2 * item
                     transpose_blocks(
                         precision, 1, scaled, across, column, place, row, width * 2 * item, factor.ctypes.data

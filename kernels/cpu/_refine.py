@@ -200,12 +200,14 @@ def _basis(start, stride, count, scale, points, weights, basis, total):
     for j in range(len(points)):
         for k in range(CANDIDATES):
             difference = (start + stride * k) * scale - points[j]
-            # at a node its own term outweighs the others, and the quotient below is exact
+            # at a node its own term outweighs all others, and its share of the total is 1
             basis[j, k] = weights[j] / (difference if difference != 0.0 else 1e-290)
             total[k] += basis[j, k]
+    for k in range(CANDIDATES):
+        total[k] = 1.0 / total[k] if k < count else 0.0
     for j in range(len(points)):
         for k in range(CANDIDATES):
-            basis[j, k] = basis[j, k] / total[k] if k < count else 0.0
+            basis[j, k] *= total[k]
 
 
 @jit()
@@ -248,7 +250,10 @@ def _search(grid, whole, upsample_factor, region, half, points, weights, scale, 
     count_y = count_x = (region + step - 1) // step
     while True:
         _basis(offset_y + first_y, step, count_y, scale, points, weights, rows, work[4])
-        _basis(offset_x + first_x, step, count_x, scale, points, weights, columns, work[4])
+        if offset_x + first_x == offset_y + first_y and count_x == count_y:
+            columns[:] = rows
+        else:
+            _basis(offset_x + first_x, step, count_x, scale, points, weights, columns, work[4])
         best_y, best_x, value = _best(grid, rows, columns, work)
         index_y, index_x = first_y + step * best_y, first_x + step * best_x
         if step == 1:
