@@ -34,7 +34,8 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("phase", None)
 CONTENTS = {"photographs": _content.photographs, "textures": _content.textures}
 
 NOTES = [
-    "photographs: crops of scikit-image's, shifted by up to 4 px, 2 % noise, Hann window.",
+    "photographs: crops of scikit-image's, shifted by up to 4 px, 2 % noise, mean removed, Hann window.",
+    "agreement: with scikit-image in double precision on the same data.",
     "textures: Gaussian random fields with amplitude 1/f^0 to 1/f^1.5, any cyclic shift, 5 % noise.",
     "time: one pair, one thread, median processor time; ratio: scikit-image's time to it, median of rounds.",
     "accuracy: largest distance from the known shift (noise-free textures) in px.",
@@ -72,18 +73,26 @@ def _skimage_suite(options: Options) -> Figure:
 
 
 def _agreement(content: str, dtype: str, normalization: Normalization, count: int) -> Figure:
-    """Share of pairs on which scikit-image, in the same precision, finds the same shift."""
-    distance = []
+    """Share of pairs on which we find the shift that scikit-image finds on the same data in double precision.
+
+    In single precision scikit-image's own rounding moves flat peaks by more than the target; the figure says
+    how often.
+    """
+    options: dict[str, Any] = {"upsample_factor": FACTOR, "normalization": normalization}
+    ours, theirs = [], []
     for reference, moving in CONTENTS[content](count):
         pair = reference.astype(dtype), moving.astype(dtype)
-        ours = register_stack(*pair, upsample_factor=FACTOR, normalization=normalization).shift
-        theirs = skimage_registration(*pair, upsample_factor=FACTOR, normalization=normalization)[0]
-        distance.append(np.abs(ours.astype(float) - theirs).max())
-    share = float(np.mean(np.asarray(distance) <= AGREEMENT))
+        exact = skimage_registration(*(image.astype(float) for image in pair), **options)[0]
+        ours.append(np.abs(register_stack(*pair, **options).shift.astype(float) - exact).max())
+        theirs.append(np.abs(skimage_registration(*pair, **options)[0] - exact).max())
+    share, peers_share = (float(np.mean(np.asarray(way) <= AGREEMENT)) for way in (ours, theirs))
+    reached = f"{100 * share:.1f} % within {AGREEMENT} px, largest {max(ours):.3f} px"
+    if dtype == "float32":
+        reached += f" ({PEER} in float32: {100 * peers_share:.1f} %, {max(theirs):.3f} px)"
     return Figure(
         f"agreement with scikit-image, normalization {normalization}",
         f"{count} pairs of {content}, {dtype}",
-        f"{100 * share:.1f} % within {AGREEMENT} px, largest {max(distance):.3f} px",
+        reached,
         "100 %",
         share == 1,
     )

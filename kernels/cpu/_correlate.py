@@ -66,9 +66,7 @@ def _windowed_columns(
 def _store_product(simd: Simd, phase: int, product: Complex, smallest: Value, address: Value) -> None:
     """Store a vector of R·conj(M); if ``phase``, over its modulus, whose square is at least ``smallest``."""
     if phase:
-        # rsqrt by estimate and one Newton step: LLVM's choice under these flags, error below 3 ulp
-        modulus = simd.fast_sqrt(simd.maximum(simd.abs2(product), smallest))
-        product = simd.scale(product, simd.builder.fdiv(simd.constant(1.0), modulus, flags=("fast",)))
+        product = simd.scale(product, simd.reciprocal_sqrt(simd.maximum(simd.abs2(product), smallest)))
     simd.store_split(product, address)
 
 

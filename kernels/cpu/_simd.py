@@ -222,9 +222,23 @@ class Simd:
         """Square root."""
         return self._intrinsic("sqrt", a)
 
-    def fast_sqrt(self, a: Value) -> Value:
-        """Square root that LLVM may estimate; under a ``fast`` division a reciprocal square root."""
-        return self._intrinsic("sqrt", a, flags=("fast",))
+    def reciprocal_sqrt(self, a: Value) -> Value:
+        """``1 / sqrt(a)`` of positive normal numbers, without the processor's slow root and division.
+
+        Error below 3 ulp. In single precision LLVM makes it of an estimate and a Newton step; in double
+        precision the estimate comes from halving the exponent, and its 3.5 % become 1e-21 in four steps.
+        """
+        if self.precision == 32:
+            root = self._intrinsic("sqrt", a, flags=("fast",))
+            return self.builder.fdiv(self.constant(1.0), root, flags=("fast",))
+        magic = ir.Constant(self.integers, [0x5FE6EB50C7B537A9] * self.lanes)
+        one = ir.Constant(self.integers, [1] * self.lanes)
+        halved = self.builder.lshr(self.builder.bitcast(a, self.integers), one)
+        y = self.builder.bitcast(self.builder.sub(magic, halved), self.vector)
+        minus_half = self.mul(a, self.constant(-0.5))
+        for _ in range(4):
+            y = self.mul(y, self.fma(minus_half, self.mul(y, y), self.constant(1.5)))
+        return y
 
     def maximum(self, a: Value, b: Value) -> Value:
         """The larger; ``b`` where ``a`` is NaN."""

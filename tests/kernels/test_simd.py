@@ -114,6 +114,32 @@ def test_lanes_are_summed(precision):
     assert out[0] == 2.0 ** len(values) - 1
 
 
+@simd_kernel(0)
+def invert_roots(simd, source, target):
+    """Reciprocal square roots of one vector."""
+    simd.store(simd.reciprocal_sqrt(simd.load(source)), target)
+
+
+@pytest.mark.parametrize("precision", [32, 64])
+def test_reciprocal_square_roots_are_right_to_three_ulp_over_the_whole_range(precision):
+    kind = np.dtype(f"f{precision // 8}")
+    lanes = lane_count(precision)
+
+    @jit(types.void(array_type(kind, 2), array_type(kind, 2, readonly=False)))
+    def run(source, target):
+        for i in range(len(source)):
+            invert_roots(precision, source[i].ctypes.data, target[i].ctypes.data)
+
+    limits = np.finfo(kind)
+    exponents = np.linspace(np.log2(limits.tiny), np.log2(limits.max) - 1e-3, 4096 * lanes)
+    values = np.exp2(exponents).astype(kind).reshape(-1, lanes)
+    out = np.empty_like(values)
+    run(values, out)
+    error = out * np.sqrt(values.astype(np.longdouble)) - 1
+    assert np.abs(error).max() < 3 * limits.eps
+    assert np.abs(error.mean()) < limits.eps
+
+
 @pytest.mark.parametrize("precision", [32, 64])
 def test_plans_multiply_to_their_length(precision):
     planned = {n: plan(n, precision) for n in range(1, LARGEST + 1)}
