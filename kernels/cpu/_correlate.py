@@ -231,10 +231,12 @@ def compiled_correlate(
     complex_ = np.complex64 if precision == 32 else np.complex128
     integer = np.int32 if precision == 32 else np.int64
     # literals for the intrinsics
-    normalised, scaled, is_complex = int(phase), int(not phase), int(not packed)
+    normalised, is_complex = int(phase), int(not packed)
     vectors = height * across
     eps = float(np.finfo(real).eps)
-    smallest_normal = float(np.finfo(real).tiny)
+    # Limits of the smallest modulus, whose square has to stay in range. No modulus of a scaled product reaches
+    # the upper one: there, normalising is to multiply by one factor.
+    lowest, highest = float(np.finfo(real).tiny) ** 0.5, float(np.finfo(real).max) ** 0.375
     image = array_type(real if packed else complex_, 3)
     signature = types.void(
         image,
@@ -284,8 +286,12 @@ def compiled_correlate(
                     continue
                 scales[0], scales[1] = 1.0 / np.sqrt(fixed_energy), 1.0 / np.sqrt(moving_energy)
                 scale = np.float64(scales[0]) * np.float64(scales[1])
-                smallest[0] = max((100.0 * eps * scale) ** 2, smallest_normal)
-                factor[0] = 1.0 / scale
+                threshold = 100.0 * eps * scale
+                smallest[0] = min(max(threshold, lowest), highest) ** 2
+                if normalised:
+                    factor[0] = min(1.0, highest / threshold)
+                else:
+                    factor[0] = 1.0 / scale
                 if packed:
                     for x in range(across):
                         at, place = x * lanes * item, spectrum + x * lanes * row
@@ -328,7 +334,7 @@ def compiled_correlate(
                         _products(precision, normalised, width, first, column, least, column)
                     place = product[b].ctypes.data + y * lanes * width * 2 * item
                     transpose_blocks(
-                        precision, 1, scaled, across, column, place, row, width * 2 * item, factor.ctypes.data
+                        precision, 1, 1, across, column, place, row, width * 2 * item, factor.ctypes.data
                     )
                     if y < rows_needed:
                         fft_columns(precision, width, 1, 0, column, row, column, scratch)

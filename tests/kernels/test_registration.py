@@ -212,6 +212,18 @@ def test_the_peak_does_not_depend_on_the_unit_of_the_images(call, rng, scale, sh
     np.testing.assert_array_equal(*peaks)
 
 
+@pytest.mark.parametrize("scale", [1e-16, 1e-8])
+@pytest.mark.parametrize("shape", [(16, 16), (7, 9)])
+def test_the_product_of_images_in_a_small_unit_is_divided_by_the_smallest_modulus(call, rng, scale, shape):
+    pair = [np.float32(scale) * images(rng, shape, "float32") for _ in range(2)]
+    outputs = ((PAIRS, *shape), np.complex64), ((PAIRS,), np.int64), ((PAIRS, 2), np.float64)
+    arguments = (*pair, np.ones(shape, "f4"), True, *outputs)
+    product, peak, _ = call("correlate", *arguments)
+    product_expected, peak_expected, _ = expected("correlate", *arguments)
+    np.testing.assert_array_equal(peak, peak_expected)
+    assert_close(product, product_expected, "float32")
+
+
 @pytest.mark.parametrize("phase", [False, True])
 @pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("precision", PRECISIONS)
