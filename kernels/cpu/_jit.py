@@ -59,8 +59,11 @@ def jit(
         numba.njit, signature, nogil=True, error_model="numpy", parallel=parallel, fastmath=fastmath
     )
 
+    # Numba's cache tells versions of a function apart by signature, code and free variables, not by options
+    version = f".{_source_digest()}{'p' * parallel}{'f' * bool(fastmath)}"
+
     def decorate(function: Function) -> Function:
-        function.__qualname__ += f".{_source_digest()}"
+        function.__qualname__ += version
         try:
             return compile_as(cache=True)(function)
         except RuntimeError as error:
