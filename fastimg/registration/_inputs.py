@@ -20,14 +20,16 @@ _BLOCK = 1 << 22
 
 def is_phase(normalization: Any) -> bool:
     """Whether the cross-power spectrum is divided by its modulus."""
-    if normalization not in ("phase", None):
+    if normalization is None:
+        return False
+    if not (isinstance(normalization, str) and normalization == "phase"):
         raise ValueError(f"normalization is {normalization!r}; accepted are 'phase' and None")
-    return normalization == "phase"
+    return True
 
 
 def is_fourier(space: Any) -> bool:
     """Whether the inputs are spectra."""
-    name = space.lower() if isinstance(space, str) else space
+    name = space.lower() if isinstance(space, str) else None
     if name not in ("real", "fourier"):
         raise ValueError(f"space is {space!r}; accepted are 'real' and 'fourier'")
     return name == "fourier"
@@ -35,16 +37,21 @@ def is_fourier(space: Any) -> bool:
 
 def as_factor(upsample_factor: Any) -> float:
     """Return the upsampling factor as a float of at least 1."""
-    factor = float(upsample_factor)
-    if not (1 <= factor < math.inf):
+    scalar = np.ndim(upsample_factor) == 0 and hasattr(upsample_factor, "item")
+    number = upsample_factor.item() if scalar else upsample_factor
+    if not isinstance(number, int | float):
+        raise TypeError(f"upsample_factor is {upsample_factor!r}; accepted are finite numbers from 1")
+    if not (1 <= number < math.inf):
         raise ValueError(f"upsample_factor is {upsample_factor!r}; accepted are finite numbers from 1")
-    return factor
+    return float(number)
 
 
 def as_array(xp: ModuleType, a: Any, accepted: tuple[np.dtype, ...], name: str) -> tuple[Any, np.dtype]:
     """Return an array of ``xp`` and the kernel dtype it is to become, which a batch does part by part."""
     if not isinstance(a, xp.ndarray):
         a = as_kernel_array(xp, a, accepted, name=name)
+    if a.ndim == 0:
+        raise ValueError(f"{name} is a single number; accepted are arrays")
     return a, as_kernel_array(xp, a[..., :0], accepted, name=name).dtype
 
 
@@ -66,17 +73,6 @@ def check_finite(xp: ModuleType, array: Any, name: str) -> None:
         return
     if not all(bool(xp.isfinite(block).all()) for block in _blocks(array)):
         raise ValueError(f"{name} contains NaN or infinity; accepted are finite values")
-
-
-def check_energies(xp: ModuleType, energy: Any, images: dict[str, Any]) -> None:
-    """Raise ``ValueError`` for images whose energies are not finite because the images are not.
-
-    The kernels sum the energies in any case; to look there saves reading all images once more. On a device,
-    this waits for the energies.
-    """
-    if not bool(xp.isfinite(energy).all()):
-        for name, image in images.items():
-            check_finite(xp, image, name)
 
 
 def _blocks(array: Any) -> Iterator[Any]:

@@ -151,6 +151,8 @@ def _checked_axes(axes: Sequence[int], first: tuple[int, ...], second: tuple[int
     ndim = len(first)
     if len(second) != ndim:
         raise ValueError(f"arr1 has {ndim} dimensions and arr2 {len(second)}; accepted are as many in both")
+    if np.ndim(axes) != 1:
+        raise TypeError(f"axes is {axes!r}; accepted is a sequence of whole numbers")
     if not all(-ndim <= axis < ndim for axis in axes) or len({axis % ndim for axis in axes}) != len(axes):
         raise ValueError(f"axes is {axes!r}; accepted are different axes from {-ndim} to {ndim - 1}")
     numbers = tuple(axis % ndim for axis in axes)

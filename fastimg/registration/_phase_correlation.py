@@ -15,13 +15,14 @@ from fastimg.registration._inputs import (
     COMPLEX,
     REAL,
     as_factor,
-    check_energies,
+    check_finite,
     is_fourier,
     is_phase,
     real_of,
 )
 from fastimg.registration._masked import masked_shift
 from fastimg.registration._pairs import phase_difference, register_pairs, rms_error, warn_of_empty_images
+from fastimg.registration._units import are_in_range, near_one
 from fastimg.registration._volumes import register_volumes
 
 _NAMES = ("reference_image", "moving_image")
@@ -103,15 +104,19 @@ def phase_cross_correlation(
     """
     images = {"reference_image": reference_image, "moving_image": moving_image}
     xp = namespace(**images, reference_mask=reference_mask, moving_mask=moving_mask)
+    phase, fourier, factor = is_phase(normalization), is_fourier(space), as_factor(upsample_factor)
     if reference_mask is not None or moving_mask is not None:
         shift = masked_shift(xp, reference_image, moving_image, reference_mask, moving_mask, overlap_ratio)
         return shift, np.nan, np.nan
 
-    phase, fourier, factor = is_phase(normalization), is_fourier(space), as_factor(upsample_factor)
     reference, moving = _as_images(xp, images, fourier)
     register = _register_images if reference.ndim == 2 else register_volumes
     shift, value, energy = register(xp, reference, moving, phase, fourier, factor)
-    check_energies(xp, energy, dict(zip(_NAMES, (reference, moving), strict=True)))
+    if not are_in_range(xp, energy, shift.dtype):
+        for name, image in zip(_NAMES, (reference, moving), strict=True):
+            check_finite(xp, image, name)
+        reference, moving = (near_one(xp, image, image.ndim) for image in (reference, moving))
+        shift, value, energy = register(xp, reference, moving, phase, fourier, factor)
     if disambiguate:
         if fourier:
             k = kernels.backend(xp)

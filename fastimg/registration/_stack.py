@@ -17,7 +17,6 @@ from fastimg.registration._inputs import (
     REAL,
     as_array,
     as_factor,
-    check_energies,
     check_finite,
     check_images,
     is_fourier,
@@ -25,6 +24,7 @@ from fastimg.registration._inputs import (
     real_of,
 )
 from fastimg.registration._pairs import phase_difference, register_pairs, rms_error, warn_of_empty_images
+from fastimg.registration._units import are_in_range, near_one
 
 _NAMES = ("reference", "moving")
 
@@ -121,7 +121,10 @@ def register_stack(
     leading = broadcast_leading(_NAMES, *(image.shape[:-2] for image in images))
     weight = _as_weight(xp, weight, images[0].shape[-2:], dtype, fourier)
     shift, value, energy = _register(xp, images, leading, weight, phase, factor, dtype)
-    check_energies(xp, energy, dict(zip(_NAMES, images, strict=True)))
+    if not are_in_range(xp, energy, shift.dtype):
+        for image, name in zip(images, _NAMES, strict=True):
+            check_finite(xp, image, name)
+        shift, value, energy = _register(xp, images, leading, weight, phase, factor, dtype, scaled=True)
     if isinstance(energy, np.ndarray) and not (energy > 0).all():
         warn_of_empty_images(stacklevel=2)
     return StackShifts(
@@ -139,8 +142,12 @@ def _register(
     phase: bool,
     factor: float,
     dtype: np.dtype,
+    scaled: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """Register the batch part by part; return what ``register_pairs`` writes, for all of it."""
+    """Register the batch part by part; return what ``register_pairs`` writes, for all of it.
+
+    ``scaled``: each image is brought near 1 first, which its energy then shows.
+    """
     count = prod(leading)
     shift = xp.empty((count, 2), real_of(dtype))
     value, energy = xp.empty(count, np.complex128), xp.empty((count, 2), np.float64)
@@ -151,6 +158,8 @@ def _register(
     product = xp.empty((max((cut.stop - cut.start for cut in cuts), default=0), *size), spectrum)
     for cut in cuts:
         first, second = (as_kernel_array(xp, images_of(cut), [dtype]) for images_of in take)
+        if scaled:
+            first, second = near_one(xp, first, 2), near_one(xp, second, 2)
         workspace = product[: cut.stop - cut.start]
         results = shift[cut], value[cut], energy[cut]
         register_pairs(xp, first, second, weight, phase, factor, workspace, *results)
@@ -174,4 +183,4 @@ def _as_weight(
     check_finite(xp, weight, "weight")
     if bool((weight < 0).any()):
         raise ValueError("weight has negative values; accepted are weights from 0")
-    return weight.astype(real)
+    return near_one(xp, weight, 2).astype(real)

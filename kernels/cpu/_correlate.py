@@ -234,8 +234,8 @@ def compiled_correlate(
     normalised, is_complex = int(phase), int(not packed)
     vectors = height * across
     eps = float(np.finfo(real).eps)
-    # Limits of the smallest modulus, whose square has to stay in range. The moduli of a scaled product are all
-    # below the upper one: where that is the smallest, normalising is multiplying by one factor.
+    # Limits of the smallest modulus, whose square has to stay in range. The moduli of a scaled product are
+    # all below the upper one: where that is the smallest, normalising is multiplying by one factor.
     lowest, highest = float(np.finfo(real).tiny) ** 0.5, float(np.finfo(real).max) ** 0.375
     image = array_type(real if packed else complex_, 3)
     signature = types.void(

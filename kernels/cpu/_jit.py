@@ -97,7 +97,7 @@ def set_num_threads(n: int) -> None:
     1
     """
     global _threads
-    _threads = _checked_threads(n, "n")
+    _threads = _checked_threads(n, n, "n")
 
 
 def get_num_threads() -> int:
@@ -123,20 +123,19 @@ def get_num_threads() -> int:
     if _threads is None:
         value = os.environ.get(_VARIABLE)
         most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        _threads = most if value is None else _checked_threads(value, _VARIABLE)
+        is_number = value is not None and value.strip().isdecimal()
+        _threads = (
+            most if value is None else _checked_threads(int(value) if is_number else -1, value, _VARIABLE)
+        )
     return _threads
 
 
-def _checked_threads(value: Any, name: str) -> int:
+def _checked_threads(n: Any, given: Any, name: str) -> int:
     largest = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    try:
-        n = int(value)
-        if (isinstance(value, str) or n == value) and 1 <= n <= largest:
-            return n
-    except (TypeError, ValueError):
-        pass
+    if isinstance(n, int | np.integer) and not isinstance(n, bool) and 1 <= n <= largest:
+        return int(n)
     raise ValueError(
-        f"{name} is {value!r}; accepted are whole numbers from 1 to {largest} (NUMBA_NUM_THREADS)"
+        f"{name} is {given!r}; accepted are whole numbers from 1 to {largest} (NUMBA_NUM_THREADS)"
     )
 
 

@@ -304,3 +304,53 @@ def test_ten_thousand_pairs_take_at_most_64_mib_beyond_the_inputs(xp, dtype, ref
         [sys.executable, "-c", MEASURE, dtype, references], capture_output=True, text=True, check=True
     )
     assert 0 < float(run.stdout) <= 64
+
+
+def shifted_texture(rng, shape):
+    image = band_limited(rng, shape)
+    return image, np.roll(image, (3, -5), (-2, -1))
+
+
+@pytest.mark.parametrize("normalization", ["phase", None])
+@pytest.mark.parametrize("shape", [(32, 48), (31, 45)])
+@pytest.mark.parametrize(
+    ("dtype", "unit"),
+    [("float32", 10.0**e) for e in (-37, -25, -17, -12, 12, 17, 30, 37)]
+    + [("float64", 10.0**e) for e in (-300, -150, -100, 100, 150, 300)],
+)
+def test_the_result_does_not_depend_on_the_unit(rng, to_device, to_host, dtype, unit, shape, normalization):
+    image, moving = shifted_texture(rng, shape)
+    pair = [to_device((unit * array).astype(dtype)) for array in (image, np.stack([moving, moving[::-1]]))]
+    found = register_stack(*pair, upsample_factor=10, normalization=normalization)
+    np.testing.assert_allclose(to_host(found.shift)[0], (-3, 5), atol=1e-6)
+    if normalization is None:
+        assert to_host(found.error)[0] < 1e-2
+    alone = phase_cross_correlation(pair[0], pair[1][0], upsample_factor=10, normalization=normalization)
+    np.testing.assert_allclose(to_host(alone[0]), (-3, 5), atol=1e-6)
+
+
+def test_the_unit_of_the_weight_does_not_matter(rng, to_device, to_host):
+    image, moving = (to_device(array.astype("f4")) for array in shifted_texture(rng, (32, 48)))
+    for unit in (1e-30, 1e30):
+        weight = to_device(np.full((32, 48), unit, "f4"))
+        found = register_stack(image, moving, upsample_factor=10, weight=weight)
+        np.testing.assert_allclose(to_host(found.shift), (-3, 5), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"upsample_factor": None}, TypeError, "upsample_factor is None"),
+        ({"upsample_factor": "10"}, TypeError, "upsample_factor is '10'"),
+        ({"normalization": np.ones(2)}, ValueError, "normalization is"),
+        ({"space": np.ones(2)}, ValueError, "space is"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_named(to_device, options, error, message):
+    with pytest.raises(error, match=message):
+        register_stack(to_device(np.ones((4, 4))), to_device(np.ones((4, 4))), **options)
+
+
+def test_a_number_is_not_an_image():
+    with pytest.raises(ValueError, match="reference is a single number"):
+        register_stack(3, 3)
