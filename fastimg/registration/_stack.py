@@ -39,7 +39,8 @@ class StackShifts:
         Pixels by which to move each ``moving`` image, along its rows' and its columns' axis, to lay it on its
         ``reference``.
     error : array, (...)
-        Translation-invariant normalised RMS error; NaN where an image is zero everywhere.
+        Translation-invariant normalised RMS error, from 0 to 1; NaN where an image is zero everywhere. With
+        ``normalization="phase"`` it compares a normalised correlation with the energies, and says little.
     phasediff : array, (...)
         Global phase difference in radians.
     """

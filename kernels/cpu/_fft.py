@@ -63,9 +63,6 @@ def block_stride(n: int, precision: int) -> int:
     return (n + lanes) * 2 * lanes * precision // 8
 
 
-# -- codelets
-
-
 def _rotate(simd: Simd, a: Complex, k: int, n: int, sign: int) -> Complex:
     """``a * exp(sign * 2πi * k / n)``, with the cheap cases first."""
     eighths, exact = divmod(8 * (k % n), n)
@@ -177,9 +174,6 @@ def _strided(emit: Callable[[int, Complex], None], first: int, step: int) -> Cal
     return lambda k, value: emit(first + step * k, value)
 
 
-# -- passes
-
-
 @lru_cache(None)
 def _twiddles(length: int, radix: int, sign: int) -> tuple[float, ...]:
     """Factors of one pass: row p holds ``exp(sign 2πi p k / length)`` for k = 1 … radix - 1."""
@@ -259,9 +253,6 @@ def _looped(simd: Simd, count: int, body: Callable[[int | Value], None]) -> None
         return
     with simd.loop(count) as loop:
         body(loop.index)
-
-
-# -- intrinsics shared by kernels
 
 
 @simd_kernel(3)

@@ -84,8 +84,6 @@ class Simd:
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.integers = ir.VectorType(ir.IntType(precision), self.lanes)
 
-    # -- addresses and loops
-
     def offset(self, address: Value, index: int | Value, stride: int | Value) -> Value:
         """``address + index * stride``."""
         if isinstance(index, int) and isinstance(stride, int):
@@ -121,8 +119,6 @@ class Simd:
                 module, name, ir.Constant(kind, [self._rounded(v) for v in values])
             )
         return self.builder.ptrtoint(variable, _I64)
-
-    # -- memory
 
     def load(self, address: Value, offset: int = 0) -> Value:
         """Vector at ``address + offset``, at any alignment of its scalars."""
@@ -184,8 +180,6 @@ class Simd:
         one = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
         return self.shuffle(one, undefined, [0] * self.lanes)
 
-    # -- arithmetic
-
     def _rounded(self, value: float) -> float:
         # LLVM reads a float constant only if it is exact in single precision
         return float(np.float32(value)) if self.precision == 32 else value
@@ -206,10 +200,6 @@ class Simd:
         """``a * b``."""
         return self.builder.fmul(a, b, flags=_FLAGS)
 
-    def div(self, a: Value, b: Value) -> Value:
-        """``a / b``, correctly rounded."""
-        return self.builder.fdiv(a, b)
-
     def neg(self, a: Value) -> Value:
         """``-a``."""
         return self.builder.fneg(a)
@@ -217,10 +207,6 @@ class Simd:
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """``a * b + c``, rounded once."""
         return self._intrinsic("fma", a, b, c)
-
-    def sqrt(self, a: Value) -> Value:
-        """Square root."""
-        return self._intrinsic("sqrt", a)
 
     def reciprocal_sqrt(self, a: Value) -> Value:
         """``1 / sqrt(a)`` of positive normal numbers, without the processor's slow root and division.
@@ -265,8 +251,6 @@ class Simd:
             a = self.add(a, self.shuffle(a, a, high))
         return self.builder.extract_element(a, ir.Constant(_I32, 0))
 
-    # -- complex arithmetic
-
     def cadd(self, a: Complex, b: Complex) -> Complex:
         """``a + b``."""
         return self.add(a[0], b[0]), self.add(a[1], b[1])
@@ -285,11 +269,6 @@ class Simd:
         re = self.add(self.mul(a[0], b[0]), self.mul(a[1], b[1]))
         return re, self.sub(self.mul(a[1], b[0]), self.mul(a[0], b[1]))
 
-    def cfma(self, a: Complex, b: Complex, c: Complex) -> Complex:
-        """``a * b + c`` as four FMAs."""
-        re = self.fma(self.neg(a[1]), b[1], self.fma(a[0], b[0], c[0]))
-        return re, self.fma(a[1], b[0], self.fma(a[0], b[1], c[1]))
-
     def scale(self, a: Complex, factor: Value) -> Complex:
         """``a * factor`` for a real factor."""
         return self.mul(a[0], factor), self.mul(a[1], factor)
@@ -297,8 +276,6 @@ class Simd:
     def abs2(self, a: Complex) -> Value:
         """``|a|²``."""
         return self.fma(a[0], a[0], self.mul(a[1], a[1]))
-
-    # -- lanes
 
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Lanes chosen from ``a`` (0 … L-1) and ``b`` (L … 2L-1)."""
