@@ -88,10 +88,9 @@ def phase_cross_correlation(
     For CuPy input all three results are on the device, ``error`` and ``phasediff`` as arrays without axes;
     with masks these two are Python's NaN. The checks of the input and of the warnings wait for the device.
 
-    Unlike scikit-image's, this function computes 8- and 16-bit integers and bools in single precision, refuses
-    infinities, masked arrays, and dtypes wider than double precision, does not let the images' unit decide
-    (very faint images are brought near 1), and with ``disambiguate`` interpolates by cubics of four points,
-    not by splines. With ``normalization="phase"`` the error compares a normalised correlation with the
+    Unlike scikit-image's, this function computes 8- and 16-bit integers and bools in single precision;
+    refuses infinities, masked arrays, and dtypes wider than double precision; brings very faint and very
+    bright images near 1; and with ``disambiguate`` interpolates by cubics of four points, not by splines. With ``normalization="phase"`` the error compares a normalised correlation with the
     energies of the images, as scikit-image's does, and says little; None gives an error between 0 and 1.
 
     Two dimensions go through the kernels of ``register_stack``, which is faster for many pairs. The method is
