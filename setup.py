@@ -8,10 +8,13 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "fastimg/__init__.py").read_text(), re.M)[1]
 
+# Wheels of TBB are for Linux on x86 (and Windows); Numba does without
+TBB = "tbb>=2021.6; sys_platform == 'linux' and platform_machine == 'x86_64'"
+
 EXTRAS = {
     "cuda12x": ["cupy-cuda12x[ctk]>=13.4"],
     "cuda13x": ["cupy-cuda13x[ctk]>=13.6"],
-    "fast": ["tbb>=2021.6"],
+    "fast": [TBB],
     "io": [
         "astropy>=6",
         "nibabel>=5",
@@ -23,7 +26,7 @@ EXTRAS = {
     "plot": ["matplotlib>=3.8"],
     "dask": ["dask[array,distributed]>=2024.1", "zarr>=2.17"],
     "demo": ["scikit-image>=0.24", "imageio>=2.31", "tifffile>=2023.7", "matplotlib>=3.8", "jinja2>=3.1"],
-    "bench": ["asv>=0.6", "virtualenv>=20", "scikit-image>=0.24"],
+    "bench": ["asv>=0.6", "virtualenv>=20", "scikit-image>=0.24", "pytest>=8"],
     "docs": [
         "sphinx>=7.2",
         "pydata-sphinx-theme>=0.15",
@@ -44,6 +47,7 @@ EXTRAS["test"] = [
     "ruff>=0.14",
     "mypy>=1.14",
     "types-tqdm",
+    TBB,
     "cuda-bindings>=13",
     "nvidia-cuda-nvrtc>=13",
     "nvidia-cuda-cuobjdump>=13",

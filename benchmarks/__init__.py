@@ -1,1 +1,1 @@
-"""Benchmarks of fastimg: asv files, one a system, and comparisons with peers (``benchmarks.compare``)."""
+"""Benchmarks of fastimg: asv files (``suites``), one a system, and comparisons with peers (``compare``)."""

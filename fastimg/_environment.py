@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +16,18 @@ from typing import Any
 
 import fastimg
 
-__all__ = ["caches", "cuda_devices", "describe", "processor", "threads", "versions"]
+__all__ = [
+    "caches",
+    "cuda_devices",
+    "describe",
+    "processor",
+    "remove_stale_kernels",
+    "threads",
+    "versions",
+]
+
+# What Numba calls the kernels in its cache: the digest of their sources follows the function's name
+CACHED_KERNEL = re.compile(r".+\.(?P<digest>[0-9a-f]{12})[^-.]*-\d+\.py\w+(\.\d+)?\.(nbi|nbc)")
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
@@ -60,11 +72,18 @@ def processor() -> dict[str, Any]:
 
 
 def threads() -> dict[str, Any]:
-    """Threads that kernels and FFTs use, and the layer that Numba runs them on."""
+    """Threads that kernels and FFTs use, and the layer that Numba runs them on, or why it runs none."""
     import numba
+    from numba.core import config
 
-    available = numba.get_num_threads()  # starts the layer, which has no name before
-    return {"used": fastimg.get_num_threads(), "available": available, "layer": numba.threading_layer()}
+    used = fastimg.get_num_threads()
+    available: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    try:
+        numba.get_num_threads()  # starts the layer, which has no name before
+    except ValueError as error:  # NUMBA_THREADING_LAYER names one that is unknown or not installed
+        reason = " ".join(str(error).split())
+        return {"used": used, "available": available, "layer": None, "reason": reason}
+    return {"used": used, "available": available, "layer": numba.threading_layer(), "reason": None}
 
 
 def cuda_devices() -> dict[str, Any]:
@@ -97,6 +116,34 @@ def caches() -> dict[str, dict[str, Any]]:
     if cupy_cache.is_dir():
         folders["cupy"] = _contents(cupy_cache, ("*.cubin",))
     return folders
+
+
+def remove_stale_kernels(folder: str | os.PathLike[str], digest: str) -> int:
+    """Remove what Numba compiled from other versions of the kernels' sources, and return how many files.
+
+    Parameters
+    ----------
+    folder : path-like
+        Numba's cache folder of the kernels.
+    digest : str
+        Digest of the sources that stays; the file names carry one as ``<function>.<digest>…``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for digest in ("0123456789ab", "ba9876543210"):
+    ...     (folder / f"_fft.fft2.{digest}p-7.py311.1.nbc").touch()
+    >>> remove_stale_kernels(folder, "ba9876543210")
+    1
+    """
+    removed = 0
+    for path in Path(folder).iterdir():
+        carried = CACHED_KERNEL.fullmatch(path.name)
+        if carried and carried["digest"] != digest:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
 
 
 def _numba_cache() -> Path | None:

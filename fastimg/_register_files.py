@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -54,10 +54,10 @@ def register_files(
     upsample_factor, normalization
         As of `fastimg.registration.register_stack`.
     dataset : str, optional
-        Dataset to read from those files that are HDF5.
+        Dataset to read from those files that are HDF5; one of them has to be.
     registered_folder : pathlib.Path, optional
-        Folder for the images after their shifts, one TIFF a file. Files appear there only after all
-        of ``moving`` has been registered.
+        Folder for the images after their shifts, one TIFF a file; it is made if it is not there. Files appear
+        there only after all of ``moving`` has been registered.
     progress : callable, optional
         Wraps the sequence of files, as ``tqdm`` does.
 
@@ -68,15 +68,20 @@ def register_files(
     Raises
     ------
     ValueError
-        If ``reference`` holds several images, shapes differ, pixels are not finite, or two registered
-        images would get the same name.
+        If ``reference`` holds several images, shapes differ, pixels are not finite, two registered
+        images would get the same name, or ``dataset`` is given without an HDF5 file.
     """
+    if dataset is not None and not any(_is_hdf5(path) for path in (reference, *moving)):
+        suffixes = ", ".join(HDF5_SUFFIXES)
+        raise ValueError(f"dataset is {dataset!r}, but no file is HDF5 ({suffixes}); only HDF5 has datasets")
     target = _read(reference, dataset)
     if len(target) != 1:
         raise ValueError(f"the reference {reference} holds {len(target)} images; accepted is one")
     targets = {} if registered_folder is None else _registered_names(moving, registered_folder)
     rows: list[FileShift] = []
     with ExitStack() as unfinished:
+        if registered_folder is not None:
+            unfinished.enter_context(_folder(registered_folder))
         for path in progress(moving):
             images = _read(path, dataset)
             if images.shape[1:] != target.shape[1:]:
@@ -109,23 +114,44 @@ def write_shifts(stream: TextIO, rows: Sequence[FileShift]) -> None:
     writer.writerows(astuple(row) for row in rows)
 
 
+def _is_hdf5(path: Path) -> bool:
+    return path.suffix.lower() in HDF5_SUFFIXES
+
+
 def _read(path: Path, dataset: str | None) -> NDArray[Any]:
-    is_hdf5 = path.suffix.lower() in HDF5_SUFFIXES
-    images = read_images(path, dataset=dataset if is_hdf5 else None)
+    images = read_images(path, dataset=dataset if _is_hdf5(path) else None)
     if not np.isfinite(images).all():
         raise ValueError(f"{path} holds NaN or infinite pixels; accepted are finite ones")
     return images
 
 
 def _rows(path: Path, found: StackShifts) -> Iterator[FileShift]:
-    numbers = zip(found.shift.tolist(), found.error.tolist(), found.phasediff.tolist(), strict=True)
-    for index, ((row, column), error, phasediff) in enumerate(numbers):
-        yield FileShift(str(path), index, row, column, error, phasediff)
+    columns = map(_shortest, (found.shift[:, 0], found.shift[:, 1], found.error, found.phasediff))
+    for index, numbers in enumerate(zip(*columns, strict=True)):
+        yield FileShift(str(path), index, *numbers)
+
+
+def _shortest(values: NDArray[Any]) -> list[float]:
+    """The numbers with the fewest digits that tell them apart in their precision: -3.92 for float32."""
+    return [float(str(value)) for value in values]
 
 
 def _registered_names(moving: Sequence[Path], folder: Path) -> dict[Path, Path]:
     targets = {path: folder / f"{path.stem}_registered.tif" for path in moving}
     if len(set(targets.values())) < len(set(moving)):
         raise ValueError("two of the moving files have the same name; their registered images would collide")
-    folder.mkdir(parents=True, exist_ok=True)
     return targets
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and take it away again if the block raises; not what was there before."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise

@@ -47,7 +47,8 @@ def info(as_json: bool) -> None:
     """Show versions, processor, threads, CUDA devices and caches."""
     from fastimg import _environment
 
-    facts = _environment.describe()
+    with _input_errors():
+        facts = _environment.describe()
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_readable(facts)))
 
 
@@ -55,7 +56,10 @@ def _readable(facts: dict[str, Any]) -> Iterator[str]:
     processor, threads, cuda = facts["processor"], facts["threads"], facts["cuda"]
     lines = dict(facts["versions"])
     lines["processor"] = "{name}, {cores} cores, {simd_bits}-bit vectors".format(**processor)
-    lines["threads"] = f"{threads['used']} of {threads['available']}, on Numba's {threads['layer']} layer"
+    layer = f"on Numba's {threads['layer']} layer"
+    if threads["layer"] is None:
+        layer = f"but Numba can load no layer to run them on: {threads['reason']}"
+    lines["threads"] = f"{threads['used']} of {threads['available']}, {layer}"
     for number, device in enumerate(cuda["devices"]):
         memory = device["memory_bytes"] / 2**30
         lines[f"CUDA {number}"] = f"{device['name']}, sm {device['compute_capability']}, {memory:.1f} GiB"
@@ -71,11 +75,13 @@ def _readable(facts: dict[str, Any]) -> Iterator[str]:
 def warmup() -> None:
     """Compile the kernels ahead of their first use.
 
-    Covers images of 64², 128², 256² and 512² in both precisions, real and complex.
+    Covers images of 64², 128², 256² and 512² in both precisions, real and complex. Afterwards removes
+    what was compiled from other versions of the kernels.
     """
     from tqdm import tqdm
 
     from fastimg import _environment, _warmup
+    from fastimg.kernels.cpu import _jit
 
     start = perf_counter()
     before = _environment.caches()["numba"]
@@ -88,6 +94,9 @@ def warmup() -> None:
         raise click.ClickException("Numba finds no folder that it can write; set NUMBA_CACHE_DIR to one")
     added = after["files"] - before["files"]
     click.echo(f"{', '.join(_warmup.STEPS)}: {added} files added in {perf_counter() - start:.1f} s")
+    removed = _environment.remove_stale_kernels(after["folder"], _jit._source_digest())
+    click.echo(f"{removed} files of other versions removed")
+    after = _environment.caches()["numba"]
     click.echo(f"{after['folder']}: {after['files']} files, {after['bytes'] / 2**20:.1f} MiB")
 
 
@@ -112,7 +121,7 @@ def warmup() -> None:
     type=click.Choice(["phase", "none"]),
     default="none",
     show_default=True,
-    help="phase: every frequency has the same weight.",
+    help="phase: every frequency has the same weight; the error then means little.",
 )
 @click.option("--dataset", metavar="PATH", help="Dataset to read in HDF5 files.")
 @click.option(
@@ -134,8 +143,12 @@ def register(
     """Measure by how many pixels each MOVING image is shifted against REFERENCE.
 
     Reads TIFF, HDF5, NumPy, and pictures such as PNG and JPEG; colours become luminance, and each image
-    of a stack gets a row of its own. The table has the columns file, index, shift_row, shift_column, error
-    and phasediff; the shift is the one that brings the image back onto the reference.
+    of a stack gets a row of its own. In a TIFF, planes are images of a stack; only colours stored pixel by
+    pixel are colours.
+
+    The table has the columns file, index, shift_row, shift_column, error and phasediff; the shift is the
+    one that brings the image back onto the reference. The error is the normalised RMS difference after the
+    shift, whatever the factor between the brightnesses; with --normalization phase it means little.
     """
     from fastimg._register_files import register_files, write_shifts
 
@@ -189,10 +202,8 @@ def demo(systems: tuple[str, ...], output: Path) -> None:
     """
     from tqdm import tqdm
 
-    try:
+    with _input_errors():
         report = run(systems or tuple(CHAPTERS), output, progress=tqdm)
-    except ImportError as error:
-        raise InputError(str(error)) from error
     click.echo(f"report written: {report}")
 
 

@@ -1,6 +1,7 @@
 """Compile the CUDA sources with NVRTC, without a GPU, and read what each kernel uses from the binary.
 
-``python -m tests.nvrtc [FAMILY …]`` prints a table. It needs the packages ``cuda-bindings``,
+``python -m tests.nvrtc [FAMILY …]`` prints a table, and exits with 1 where a kernel spills, uses more than
+its budget or does not compile. It needs the packages ``cuda-bindings``,
 ``nvidia-cuda-nvrtc`` and ``nvidia-cuda-cuobjdump`` from PyPI; no driver and no CUDA toolkit.
 """
 
@@ -18,10 +19,12 @@ from typing import Any
 
 from fastimg.kernels.cuda import _module
 
-__all__ = ["ARCHITECTURES", "Usage", "compile_family", "families", "missing_packages"]
+__all__ = ["ARCHITECTURES", "Usage", "compile_family", "families", "faults", "missing_packages"]
 
 # Turing, Ampere, Hopper and both kinds of Blackwell.
 ARCHITECTURES = (75, 80, 90, 100, 120)
+# Of static shared memory per block; all that any architecture gives without asking for more.
+SHARED_LIMIT = 48 * 1024
 PACKAGES = ("cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-cuobjdump")
 
 
@@ -77,6 +80,21 @@ def compile_family(family: str, architecture: int) -> list[Usage]:
     ]
 
 
+def faults(usage: Usage, budget: int) -> list[str]:
+    """Return what a kernel uses beyond what it may: registers, a stack, shared memory."""
+    # The stack holds spilt registers and arrays whose indices the compiler could not resolve.
+    stack = usage.stack_bytes + usage.local_bytes
+    found = {
+        f"{usage.registers} registers, its source states {budget}": usage.registers > budget,
+        f"a stack of {stack} bytes a thread": stack > 0,
+        f"{usage.shared_bytes} bytes of shared memory, the limit is {SHARED_LIMIT}": (
+            usage.shared_bytes > SHARED_LIMIT
+        ),
+    }
+    where = f"{usage.expression}, sm_{usage.architecture}"
+    return [f"{where}: {fault}" for fault, is_so in found.items() if is_so]
+
+
 def _compile(
     source: str, name: str, expressions: list[str], architecture: int
 ) -> tuple[bytes, dict[str, str]]:
@@ -127,8 +145,11 @@ def _resource_usage(binary: bytes) -> dict[str, dict[str, int]]:
     }
 
 
-def main(arguments: list[str]) -> None:
-    """Print a table of all kernels of the families named, or of all."""
+def main(arguments: list[str]) -> int:
+    """Print a table of all kernels of the families named, or of all; return how many faults they have."""
+    if missing_packages():
+        raise SystemExit(f"tests.nvrtc needs pip install {' '.join(missing_packages())}")
+    found: list[str] = []
     print(
         f"{'kernel':<40} {'budget':>6} "
         + " ".join(f"{f'sm_{a}':>7}" for a in ARCHITECTURES)
@@ -142,7 +163,11 @@ def main(arguments: list[str]) -> None:
             stack = max(usage.stack_bytes + usage.local_bytes for usage in usages)
             shared = max(usage.shared_bytes for usage in usages)
             print(f"{usages[0].expression:<40} {budget:>6} {registers} {stack:>6} {shared:>6}")
+            found += [fault for usage in usages for fault in faults(usage, budget)]
+    for fault in found:
+        print(fault, file=sys.stderr)
+    return len(found)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(bool(main(sys.argv[1:])))

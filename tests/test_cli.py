@@ -60,6 +60,18 @@ def test_info_names_versions_threads_and_the_cache(monkeypatch):
     assert "numba cache" in output
 
 
+def test_info_says_that_the_threading_layer_cannot_be_loaded(monkeypatch):
+    monkeypatch.setattr(_environment, "cuda_devices", lambda: {"devices": [], "reason": "none"})
+
+    def fail():
+        raise ValueError("No threading layer could be loaded.\nHINT:\nIntel TBB is required")
+
+    monkeypatch.setattr("numba.get_num_threads", fail)
+    result = run("info")
+    assert result.exit_code == 0
+    assert "Numba can load no layer to run them on: No threading layer could be loaded. HINT" in result.output
+
+
 def test_info_lists_devices(monkeypatch):
     device = {"name": "Example", "compute_capability": "9.0", "memory_bytes": 2**34}
     monkeypatch.setattr(_environment, "cuda_devices", lambda: {"devices": [device], "reason": None})
@@ -91,6 +103,27 @@ def test_warmup_leaves_compiled_kernels_in_the_cache(monkeypatch):
     assert _environment.caches()["numba"]["files"] > 0
 
 
+def test_kernels_of_other_sources_are_removed_from_the_cache_and_nothing_else(tmp_path):
+    stay, other = "0123456789ab", "fedcba987654"
+    kept = [
+        f"_fft.fft2.{stay}-7.py311.nbi",
+        f"_fft.fft2.{stay}pf-7.py311.1.nbc",
+        f"_fft.{other}.fft2-7.py311.nbi",  # not where the digest is
+        f"_fft.fft2.{other}-7.py311.txt",
+        "_fft.fft2-7.py311.nbi",
+        "_fft.fft2.0123456789-7.py311.nbi",
+    ]
+    removed = [
+        f"_fft.fft2.{other}-7.py311.nbi",
+        f"_fft.fft2.{other}-7.py311.12.nbc",
+        f"_fft.fft2.{other}f-7.py313t.1.nbc",
+    ]
+    for name in (*kept, *removed):
+        (tmp_path / name).touch()
+    assert _environment.remove_stale_kernels(tmp_path, stay) == 3
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+
+
 def test_shifts_are_written_as_csv(files):
     result = run("register", files / "reference.tif", files / "moving.tif", "-o", files / "shifts.csv")
     assert result.exit_code == 0, result.output
@@ -101,6 +134,18 @@ def test_shifts_are_written_as_csv(files):
         ("moving.tif", "1"),
     ]
     np.testing.assert_allclose(shifts_of(rows), SHIFTS, atol=0.011)
+
+
+def test_numbers_have_no_more_digits_than_their_precision(files):
+    images = read_images(files / "moving.tif").astype(np.float32)
+    write_image(files / "single.tif", images)
+    write_image(files / "target.tif", read_images(files / "reference.tif")[0].astype(np.float32))
+    rows = rows_of(run("register", files / "target.tif", files / "single.tif").stdout)
+    # two decimals are the grid of 1/100 pixel
+    assert all(
+        len(row[name].partition(".")[2]) <= 2 for row in rows for name in ("shift_row", "shift_column")
+    )
+    assert all(float(row["error"]) == float(str(np.float32(row["error"]))) for row in rows)
 
 
 def test_shifts_go_to_standard_output_by_default(files):
@@ -136,7 +181,7 @@ def refused(files, *arguments):
     before = set(files.rglob("*"))
     result = run("register", *arguments, "-o", files / "shifts.csv", "--apply", files / "registered")
     assert result.exit_code == 2, result.output
-    assert {path for path in files.rglob("*") if path.is_file()} <= before
+    assert set(files.rglob("*")) == before
     return result.output
 
 
@@ -163,6 +208,18 @@ def test_files_of_one_name_whose_registered_images_would_collide_are_refused(fil
     assert "have the same name" in message
 
 
+def test_a_dataset_without_an_hdf5_file_is_refused(files):
+    message = refused(files, files / "reference.tif", files / "moving.tif", "--dataset", "entry/data")
+    assert "dataset is 'entry/data', but no file is HDF5" in message
+
+
+def test_a_folder_that_was_there_stays_after_a_failure(files):
+    (files / "registered").mkdir()
+    write_image(files / "small.tif", np.ones((32, 32)))
+    refused(files, files / "reference.tif", files / "small.tif")
+    assert (files / "registered").is_dir()
+
+
 def test_a_damaged_file_is_refused(files):
     (files / "damaged.tif").write_bytes(b"no image")
     assert "damaged.tif cannot be read" in refused(files, files / "reference.tif", files / "damaged.tif")
@@ -186,6 +243,14 @@ def test_an_output_folder_that_does_not_exist_is_refused(files):
     result = run("register", files / "reference.tif", files / "moving.tif", "-o", files / "no/shifts.csv")
     assert result.exit_code == 2
     assert "does not exist" in result.output
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastimg.demo.registration.write", lambda advance: pytest.fail("work was begun"))
+    (tmp_path / "file").touch()
+    result = run("demo", "-o", tmp_path / "file" / "report")
+    assert result.exit_code == 2
+    assert "the report cannot be written to the folder" in result.output
 
 
 def test_an_unknown_system_is_refused_by_the_demo(tmp_path):

@@ -60,10 +60,101 @@ def test_parallel_kernels_may_be_called_from_several_threads(layer):
     # pip puts TBB's library where the dynamic linker looks only when it is told to
     libraries = os.pathsep.join([f"{sys.prefix}/lib", os.environ.get("LD_LIBRARY_PATH", "")])
     result = run(CALL, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2", LD_LIBRARY_PATH=libraries)
-    if "No threading layer could be loaded" in result.stderr:
+    # where CI is set every layer has to be there
+    if "No threading layer could be loaded" in result.stderr and not os.environ.get("CI"):
         pytest.skip(f"Numba cannot load its layer {layer} here")
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [layer]
+
+
+SINGLE_FROM_THREADS = """
+import threading
+import numpy as np
+from fastimg.registration import register_stack
+images = np.random.default_rng(0).random((4, 64, 64), np.float32)
+
+def work(image):
+    for _ in range(50):
+        register_stack(image, image)
+
+threads = [threading.Thread(target=work, args=(image,)) for image in images]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("done")
+"""
+
+ONE_PAIR = """
+import numpy as np
+from fastimg.registration import register_stack
+pair = np.random.default_rng(0).random((2, {size}, {size}), np.float32)
+register_stack(pair[0], pair[1])
+"""
+
+BATCH = """
+import numba, numpy as np
+import fastimg
+from fastimg.registration import register_stack
+fastimg.set_num_threads({threads})
+stack = np.random.default_rng(0).random((64, {size}, {size}), np.float32)
+register_stack(stack[0], stack)
+"""
+
+LAYER = """
+try:
+    print(numba.threading_layer())
+except ValueError:
+    print("none")
+"""
+
+COUNT = """
+import os
+import numba
+numba.get_num_threads()
+print(len(os.listdir("/proc/self/task")))
+"""
+
+FORK = """
+import os
+child = os.fork()
+if not child:
+    register_stack(stack[0], stack)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def run_from_cache(code, folder, **variables):
+    """Run in a process that shares Numba's disk cache ``folder`` with the others."""
+    result = run(code, **{"NUMBA_CACHE_DIR": str(folder), "NUMBA_NUM_THREADS": "2", **variables})
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+def test_single_pairs_from_several_threads_do_not_meet_a_cached_parallel_kernel(tmp_path):
+    run_from_cache(BATCH.format(threads=2, size=64), tmp_path)
+    # two Python threads that enter this layer abort the process
+    found = run_from_cache(SINGLE_FROM_THREADS, tmp_path, NUMBA_THREADING_LAYER="workqueue")
+    assert found == ["done"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
+def test_a_batch_runs_on_several_threads_after_a_single_pair_was_cached(tmp_path):
+    run_from_cache(ONE_PAIR.format(size=128), tmp_path)
+    # OpenMP has no workers before the first parallel kernel, unlike the other layers
+    code = COUNT + BATCH.format(threads=2, size=128) + COUNT + LAYER
+    before, after, layer = run_from_cache(
+        code, tmp_path, NUMBA_THREADING_LAYER="omp", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"
+    )
+    assert layer == "omp"
+    assert int(after) == int(before) + 1
+
+
+def test_one_thread_starts_no_layer_and_may_be_forked_whatever_is_cached(tmp_path):
+    run_from_cache(BATCH.format(threads=2, size=64) + ONE_PAIR.format(size=64), tmp_path)
+    code = BATCH.format(threads=1, size=64) + LAYER + FORK
+    assert run_from_cache(code, tmp_path, FASTIMG_NUM_THREADS="1") == ["none", "7"]
 
 
 def test_the_environment_sets_the_number_of_threads():

@@ -30,7 +30,8 @@ class Options:
 class Figure:
     """One figure to reach: what was measured, on what, the value and the target.
 
-    ``met`` is None where the figure was not measured; ``reached`` then says how to.
+    ``met`` is None where the figure was not measured; ``reached`` then says how to. The command fails where
+    ``met`` is False, but not for a speed, which depends on what else the machine does.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Figure:
     reached: str
     target: str
     met: bool | None
+    is_speed: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.registration import phase_cross_correlation as skimage_registration
 
-from benchmarks.compare import _content, registration_memory
+from benchmarks.compare import _content
 from benchmarks.compare._rows import Comparison, Figure, Options, Time
+from benchmarks.suites import registration_memory
 from fastimg._timing import Timing, interleaved, median_ratio
 from fastimg.demo import _plain_registration
 from fastimg.registration import phase_cross_correlation, register_stack
@@ -146,6 +147,7 @@ def _speed(rounds: int) -> tuple[list[Time], list[Figure]]:
                     f"{row.ratio:.1f}×",
                     f"{SPEED_TARGET:.0f}×",
                     row.ratio >= SPEED_TARGET,
+                    is_speed=True,
                 )
                 for row in rows
                 if row.way.startswith("fastimg")

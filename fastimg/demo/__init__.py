@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter
 from typing import Any
 
@@ -48,6 +49,8 @@ def run(
     ------
     ImportError
         If the packages of the extra ``demo`` are not installed.
+    OSError
+        If ``folder`` cannot be made or written; found out before the work begins.
     ValueError
         If a system is not in ``CHAPTERS``.
     """
@@ -57,6 +60,8 @@ def run(
     missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise ImportError(f"the demo needs {' and '.join(missing)}: pip install 'fastimg[demo]'")
+    folder = Path(folder)
+    _make_writable(folder)
     from fastimg.demo import _report
 
     modules = {system: import_module(CHAPTERS[system]) for system in systems}
@@ -66,7 +71,17 @@ def run(
     for system, module in modules.items():
         start = perf_counter()
         chapters[system] = (module.write(advance), perf_counter() - start)
-    return _report.write(chapters, Path(folder))
+    return _report.write(chapters, folder)
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the folder, and see whether a file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"the report cannot be written to the folder {folder}: {error.strerror}") from error
 
 
 def _advance(steps: list[str], progress: Callable[..., Any] | None) -> Callable[[], None]:

@@ -92,7 +92,8 @@ def scatter(noise: Sequence[float], difference: NDArray[np.float64]) -> Picture:
         "registration-scatter.png",
         picture,
         f"Each point is a pair (normalization 'phase'); {outside} lie outside the left picture.",
-        "Left: errors in rows and columns cluster at zero. Right: histogram of the distances by noise.",
+        "Left: errors in rows and columns cluster at zero. Right: histogram of the distances by noise; the "
+        f"last bin holds everything beyond {bins[-2]:.0f} px, the first everything below {bins[1]:.1g} px.",
     )
 
 

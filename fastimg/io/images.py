@@ -33,11 +33,17 @@ class Format(NamedTuple):
     read: Callable[[Path, str | None], NDArray[Any]]
 
 
+class _DatasetError(ValueError):
+    """The file is sound, and ``dataset`` is not what it holds; the message is complete."""
+
+
 def read_images(path: str | os.PathLike[str], *, dataset: str | None = None) -> NDArray[Any]:
     """Read a gray image, or a stack of them, from any of the ``FORMATS``.
 
     Colours (RGB, or RGBA, whose alpha is left out) become luminance, 0.2126 R + 0.7152 G + 0.0722 B, as
-    float32, on the scale of the file. In HDF5 and NumPy files three axes are always a stack.
+    float32, on the scale of the file. In HDF5 and NumPy files three axes are always a stack. In a TIFF
+    only samples that follow each other pixel by pixel are colours: planes are a stack, because a file does
+    not tell planar RGB from three gray images.
 
     Parameters
     ----------
@@ -78,9 +84,11 @@ def read_images(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         pass
     try:
         images = form.read(path, dataset)
+    except _DatasetError:
+        raise
     # Pillow reports a damaged PNG as SyntaxError; the others use the first two
     except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as {form.name}: {error}") from error
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if images.dtype.kind not in "biufc":
         raise ValueError(f"{path} holds {images.dtype}; accepted are numbers")
     if 0 in images.shape:
@@ -130,16 +138,21 @@ def _read_tiff(path: Path, dataset: str | None) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         array, axes = series.asarray(), series.axes
-    if axes == "SYX":  # colours stored as planes
-        array, axes = np.moveaxis(array, 0, -1), "YXS"
-    # "S" are the samples of one pixel; any other leading axis (Z, T, I, Q) counts images of the stack
+    # "S" are the samples of one pixel. Any leading axis (Z, T, I, Q) counts images of the stack; so does a
+    # leading S, because tifffile declares three or four gray 8-bit images to be planes of colours.
     return _as_stack(array, has_colours=axes.endswith("S"))
 
 
 def _read_picture(path: Path, dataset: str | None) -> NDArray[Any]:
     from imageio import v3 as imageio
 
-    array = imageio.imread(path, plugin="pillow")
+    try:
+        array = imageio.imread(path, plugin="pillow")
+    except OSError as error:
+        if "pillow" not in str(error):
+            raise
+        # imageio speaks of its plugin, not of the file
+        raise ValueError("its content is damaged, or of a format that Pillow does not read") from error
     return _as_stack(array, has_colours=array.ndim >= 3 and array.shape[-1] in (2, 3, 4))
 
 
@@ -154,12 +167,18 @@ def _read_hdf5(path: Path, dataset: str | None) -> NDArray[Any]:
                 found.append(name)
 
         file.visititems(remember)
-        choice = ", ".join(sorted(found)) or "none"
+        if not found:
+            raise _DatasetError(
+                f"{path} holds no dataset that is an image (H, W) or a stack (N, H, W) of numbers"
+            )
+        choice = ", ".join(sorted(found))
         if dataset is None and len(found) != 1:
-            raise ValueError(f"a dataset has to be named; images and stacks in this file: {choice}")
+            raise _DatasetError(
+                f"{path} holds several images: name one with dataset (--dataset); it holds {choice}"
+            )
         name = found[0] if dataset is None else dataset.strip("/")
         if name not in found:
-            raise ValueError(f"dataset is {dataset!r}; images and stacks in this file: {choice}")
+            raise _DatasetError(f"dataset is {dataset!r}; {path} holds {choice}")
         return _as_stack(file[name][()])
 
 

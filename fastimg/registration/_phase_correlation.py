@@ -90,8 +90,9 @@ def phase_cross_correlation(
 
     Unlike scikit-image's, this function computes 8- and 16-bit integers and bools in single precision;
     refuses infinities, masked arrays, and dtypes wider than double precision; brings very faint and very
-    bright images near 1; and with ``disambiguate`` interpolates by cubics of four points, not by splines. With ``normalization="phase"`` the error compares a normalised correlation with the
-    energies of the images, as scikit-image's does, and says little; None gives an error between 0 and 1.
+    bright images near 1; and with ``disambiguate`` interpolates by cubics of four points, not by splines.
+    With ``normalization="phase"`` the error compares a normalised correlation with the energies of the
+    images, as scikit-image's does, and says little; None gives an error between 0 and 1.
 
     Two dimensions go through the kernels of ``register_stack``, which is faster for many pairs. The method is
     that of Guizar-Sicairos, Thurman and Fienup, Optics Letters 33, 156 (2008); the error, of Fienup, Applied

@@ -37,10 +37,17 @@ def test_three_images_of_three_columns_are_not_taken_for_colours(tmp_path):
     np.testing.assert_array_equal(read_images(tmp_path / "narrow.tif"), stack)
 
 
-@pytest.mark.parametrize("planar", ["contig", "separate"])
-def test_colours_in_a_tiff_become_luminance(tmp_path, planar):
-    colours = COLOURS if planar == "contig" else np.moveaxis(COLOURS, -1, 0)
-    tifffile.imwrite(tmp_path / "colours.tif", colours, photometric="rgb", planarconfig=planar)
+@pytest.mark.parametrize("planes", [3, 4])
+def test_planes_in_a_tiff_are_a_stack(tmp_path, planes):
+    stack = RNG.integers(0, 255, (planes, 5, 7), np.uint8)
+    tifffile.imwrite(tmp_path / "planes.tif", stack, photometric="rgb", planarconfig="separate")
+    read = read_images(tmp_path / "planes.tif")
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, stack)
+
+
+def test_colours_in_a_tiff_become_luminance(tmp_path):
+    tifffile.imwrite(tmp_path / "colours.tif", COLOURS, photometric="rgb")
     read = read_images(tmp_path / "colours.tif")
     assert read.dtype == np.float32
     np.testing.assert_allclose(read[0], COLOURS @ np.asarray(LUMINANCE), rtol=1e-6)
@@ -73,11 +80,18 @@ def test_the_only_dataset_of_an_hdf5_file_needs_no_name(tmp_path):
 def test_one_of_several_datasets_has_to_be_named(tmp_path):
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["dark"], file["entry/data"] = np.zeros((5, 7)), np.ones((2, 5, 7))
-    with pytest.raises(ValueError, match=r"has to be named; .* dark, entry/data"):
+    with pytest.raises(ValueError, match=r"name one with dataset \(--dataset\); it holds dark, entry/data"):
         read_images(tmp_path / "scan.h5")
-    with pytest.raises(ValueError, match=r"dataset is 'light'; .* dark, entry/data"):
+    with pytest.raises(ValueError, match=r"dataset is 'light'; .*scan.h5 holds dark, entry/data"):
         read_images(tmp_path / "scan.h5", dataset="light")
     assert read_images(tmp_path / "scan.h5", dataset="/dark").shape == (1, 5, 7)
+
+
+def test_an_hdf5_file_without_images_says_so(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["entry/exposure"] = 0.5
+    with pytest.raises(ValueError, match=r"scan.h5 holds no dataset that is an image"):
+        read_images(tmp_path / "scan.h5")
 
 
 def test_a_dataset_is_only_accepted_for_hdf5(tmp_path):
@@ -98,6 +112,15 @@ def test_a_damaged_file_is_named(tmp_path, suffix):
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(b"this is no image")
     with pytest.raises(ValueError, match=f"damaged{suffix} cannot be read as"):
+        read_images(path)
+
+
+def test_a_damaged_picture_is_refused_in_plain_words(tmp_path):
+    path = tmp_path / "damaged.png"
+    path.write_bytes(b"this is no image")
+    with pytest.raises(
+        ValueError, match="cannot be read as an image: its content is damaged, or of a format"
+    ):
         read_images(path)
 
 

@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 
 SIZE = 128
-ROOT = Path(__file__).parents[2]
 
 
 def measure(pairs: int, dtype: str = "float32") -> dict[str, int]:
     """Register a batch in a fresh process and return its bytes of input, of results and beyond the input."""
     command = [sys.executable, "-m", __spec__.name, str(pairs), dtype]
-    finished = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    # where `python -m` finds this module: asv imports it as suites.registration_memory
+    folder = Path(__file__).parents[__spec__.name.count(".")]
+    finished = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return json.loads(finished.stdout)
 
 

@@ -12,8 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 import fastimg
-from benchmarks.common import Benchmark
 from fastimg import kernels, registration
+
+from . import registration_memory
+from .common import Benchmark
 
 UPSAMPLE_FACTOR = 100
 SIZE = 128
@@ -129,6 +131,4 @@ class Memory:
 
     def track_bytes_beyond_input(self, pairs):
         """Run in a process of its own, so that no earlier benchmark has raised the mark."""
-        from benchmarks.compare.registration_memory import measure
-
-        return measure(pairs)["beyond_input_bytes"]
+        return registration_memory.measure(pairs)["beyond_input_bytes"]
