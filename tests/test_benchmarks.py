@@ -13,11 +13,11 @@ pytestmark = pytest.mark.host_only
 
 
 @pytest.mark.parametrize(
-    ("met", "is_speed", "exit_code"),
-    [(True, False, 0), (None, False, 0), (False, True, 0), (False, False, 1)],
+    ("met", "is_binding", "exit_code"),
+    [(True, True, 0), (None, True, 0), (False, False, 0), (False, True, 1)],
 )
-def test_a_figure_that_is_short_fails_the_command_unless_it_is_a_speed(monkeypatch, met, is_speed, exit_code):
-    figure = Figure("largest error", "64 pairs", "0.3 px", "0.1 px", met, is_speed=is_speed)
+def test_a_binding_figure_that_is_short_fails_the_command(monkeypatch, met, is_binding, exit_code):
+    figure = Figure("largest error", "64 pairs", "0.3 px", "0.1 px", met, is_binding=is_binding)
     module = SimpleNamespace(compare=lambda options: Comparison("example", [figure], []))
     monkeypatch.setitem(sys.modules, "example", module)
     monkeypatch.setitem(SYSTEMS, "registration", "example")

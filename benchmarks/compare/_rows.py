@@ -30,8 +30,9 @@ class Options:
 class Figure:
     """One figure to reach: what was measured, on what, the value and the target.
 
-    ``met`` is None where the figure was not measured; ``reached`` then says how to. The command fails where
-    ``met`` is False, but not for a speed, which depends on what else the machine does.
+    ``met`` is None where the figure was not measured; ``reached`` then says how to. The command fails where a
+    binding figure is not met. Not binding are speeds, which depend on what else the machine does, and
+    figures whose limit lies in the method.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Figure:
     reached: str
     target: str
     met: bool | None
-    is_speed: bool = False
+    is_binding: bool = True
 
 
 @dataclass(frozen=True)
