@@ -3,5 +3,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["images"], submod_attrs={"images": ["read_images", "write_image"]}
+    __name__,
+    submodules=["cxi", "images"],
+    submod_attrs={"cxi": ["CXIScan", "read_cxi", "write_cxi"], "images": ["read_images", "write_image"]},
 )
