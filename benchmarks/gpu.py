@@ -24,6 +24,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks import gpu_pie
+
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 SANITIZER_SECONDS = 35
@@ -176,7 +178,7 @@ def sanitizer() -> dict[str, Any]:
 
 
 def every_kernel() -> dict[str, Any]:
-    """Call every kernel on small, odd-sized images, each array an allocation of its own."""
+    """Call every kernel on small images of even and odd sizes, each array an allocation of its own."""
     import cupy
 
     cupy.cuda.set_allocator(None)  # a pool would hide what is out of bounds or unset
@@ -186,11 +188,14 @@ def every_kernel() -> dict[str, Any]:
             # the second size has several parts and tiles an image
             for shape in ((2, 33, 20), (2, 150, 140)):
                 call_kernels(cupy, shape, precision)
-                launched |= {expression for expression, *_ in records}
+            for size in (33, 40):
+                gpu_pie.call_kernels(cupy, size, precision)
+            launched |= {expression for expression, *_ in records}
     cupy.cuda.Device().synchronize()
     from fastimg.kernels.cuda import _module
 
-    known = {name for family in ("registration", "subpixel") for name in _module.instantiations(family)}
+    families = ("registration", "subpixel", *gpu_pie.FAMILIES)
+    known = {name for family in families for name in _module.instantiations(family)}
     return {"ok": launched == known, "launched": sorted(launched), "missed": sorted(known - launched)}
 
 
@@ -219,26 +224,32 @@ def recorded_launches() -> Iterator[list[tuple[str, Any, Any]]]:
     """Put an event before and after every launch: the list gets (expression, start, end)."""
     import cupy
 
-    from fastimg.kernels.cuda import registration
+    from fastimg.kernels.cuda import pie, registration
 
-    launch, records = registration._launch, []
+    records: list[tuple[str, Any, Any]] = []
 
-    def recorded(family: str, expression: str, *rest: Any) -> None:
-        start, end = cupy.cuda.Event(), cupy.cuda.Event()
-        start.record()
-        launch(family, expression, *rest)
-        end.record()
-        records.append((expression, start, end))
+    def recorded_by(launch: Callable[..., None]) -> Callable[..., None]:
+        def recorded(family: str, expression: str, *rest: Any) -> None:
+            start, end = cupy.cuda.Event(), cupy.cuda.Event()
+            start.record()
+            launch(family, expression, *rest)
+            end.record()
+            records.append((expression, start, end))
 
-    registration._launch = recorded
+        return recorded
+
+    before = {module: module._launch for module in (pie, registration)}
+    for module, launch in before.items():
+        module._launch = recorded_by(launch)
     try:
         yield records
     finally:
-        registration._launch = launch
+        for module, launch in before.items():
+            module._launch = launch
 
 
 def speed() -> dict[str, Any]:
-    """Measure the copy bandwidth, every kernel against it, and register_stack against plain CuPy."""
+    """Measure a copy, kernels against it, register_stack against plain CuPy, and steps of ptychography."""
     import cupy
 
     bandwidth = copy_bandwidth(cupy)
@@ -252,6 +263,7 @@ def speed() -> dict[str, Any]:
         "copy_bytes_per_s": bandwidth,
         "workloads": workloads,
         "register_stack": [throughput(cupy, None), throughput(cupy, "phase")],
+        "ptychography": gpu_pie.measure_steps(cupy, elapsed),
     }
 
 
@@ -388,12 +400,18 @@ def print_summary(record: dict[str, Any]) -> None:
     for row in result.get("register_stack", []):
         rates = ", ".join(f"{name} {rate:.3g}/s" for name, rate in row["pairs_per_s"].items())
         print(f"register_stack, {row['normalization']}: {rates}, {row['times_as_fast']:.1f} times as fast")
+    for row in result.get("ptychography", []):
+        shape = f"{row['batch']:4d} of {row['size']:3d}², {row['modes']} modes"
+        print(
+            f"ptychography, {shape}, {'sub-pixel' if row['subpixel'] else 'whole pixels'}, {row['update']}: "
+            f"{row['us_per_position']:.2f} µs a position, {row['bytes_per_s'] / 1e12:.2f} TB/s"
+        )
 
 
 # name: (function, seconds), in the order in which they run; together under 8 minutes.
 STAGES: dict[str, tuple[Callable[[], dict[str, Any]], float]] = {
-    "every_kernel": (every_kernel, 40),
-    "suite": (suite, 170),
+    "every_kernel": (every_kernel, 50),
+    "suite": (suite, 165),
     "sanitizer": (sanitizer, len(SANITIZERS) * SANITIZER_SECONDS + 5),
     "speed": (speed, 115),
 }

@@ -152,14 +152,33 @@ class Simd:
 
     def load_interleaved_head(self, address: Value, count: Value) -> Complex:
         """The first ``count`` complex numbers at an address, zeros after them; reads nothing else."""
-        parts = []
-        twice = self.builder.trunc(self.builder.shl(count, ir.Constant(_I64, 1)), _I32)
-        for half in (0, 1):
-            first = half * self.lanes
-            index = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(first, first + self.lanes)))
-            mask = self.builder.icmp_signed("<", index, self.splat(twice, _I32))
-            parts.append(self._masked_load(self.offset(address, half, self.bytes), mask))
-        return self.deinterleave(*parts)
+        return self.deinterleave(*self.load_pair_head(address, count))
+
+    def load_head(self, address: Value, count: Value) -> Value:
+        """The first ``count`` numbers at an address, zeros after them; reads nothing else."""
+        return self._masked_load(address, self._head(count))
+
+    def load_pair_head(self, address: Value, count: Value) -> list[Value]:
+        """Two vectors with the first ``count`` complex numbers at an address, as they lie in memory."""
+        masks = self._pair_heads(count)
+        return [self._masked_load(self.offset(address, i, self.bytes), mask) for i, mask in enumerate(masks)]
+
+    def store_pair_head(self, values: Sequence[Value], address: Value, count: Value) -> None:
+        """Inverse of ``load_pair_head``; writes nothing else."""
+        for i, mask in enumerate(self._pair_heads(count)):
+            self._masked_store(values[i], self.offset(address, i, self.bytes), mask)
+
+    def store_head(self, value: Value, address: Value, count: Value) -> None:
+        """Store the first ``count`` lanes."""
+        self._masked_store(value, address, self._head(count))
+
+    def _pair_heads(self, count: Value) -> list[Value]:
+        twice = self.builder.shl(count, ir.Constant(_I64, 1))
+        return [self._head(twice, half * self.lanes) for half in (0, 1)]
+
+    def _head(self, count: Value, first: int = 0) -> Value:
+        index = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(first, first + self.lanes)))
+        return self.builder.icmp_signed("<", index, self.splat(self.builder.trunc(count, _I32), _I32))
 
     def _masked_load(self, address: Value, mask: Value) -> Value:
         name = f"llvm.masked.load.v{self.lanes}f{self.precision}.p0"
@@ -168,6 +187,21 @@ class Simd:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         align = ir.Constant(_I32, self.itemsize)
         return self.builder.call(function, [pointer, align, mask, self.constant(0.0)])
+
+    def _masked_store(self, value: Value, address: Value, mask: Value) -> None:
+        name = f"llvm.masked.store.v{self.lanes}f{self.precision}.p0"
+        pointer = self.pointer(address, self.vector)
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, _I32, mask.type])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        self.builder.call(function, [value, pointer, ir.Constant(_I32, self.itemsize), mask])
+
+    def prefetch(self, address: Value, *, written: bool = False, far: bool = False) -> None:
+        """Ask for a cache line, ``far``: only as close as the second level. Any address will do."""
+        name, pointer = "llvm.prefetch.p0", self.pointer(address, self.vector)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        hints = [ir.Constant(_I32, number) for number in (int(written), 2 if far else 3, 1)]
+        self.builder.call(function, [pointer, *hints])
 
     def broadcast(self, address: Value, offset: int = 0) -> Value:
         """The scalar at ``address + offset`` in every lane."""
@@ -235,6 +269,28 @@ class Simd:
         full = f"llvm.{name}.v{self.lanes}f{self.precision}"
         function = cgutils.get_or_insert_function(self.builder.module, kind, full)
         return self.builder.call(function, operands, fastmath=flags)
+
+    def reciprocal(self, a: Value) -> Value:
+        """``1 / a`` of normal numbers, in single precision of an estimate and a Newton step."""
+        return self.builder.fdiv(self.constant(1.0), a, flags=("fast",) if self.precision == 32 else ())
+
+    def is_positive(self, a: Value) -> Value:
+        """Mask of the lanes above 0."""
+        return self.builder.fcmp_ordered(">", a, self.constant(0.0))
+
+    def is_negative(self, a: Value) -> Value:
+        """Mask of the lanes below 0."""
+        return self.builder.fcmp_ordered("<", a, self.constant(0.0))
+
+    def nonzero_bytes(self, address: Value) -> Value:
+        """Mask of the ``LANES`` bytes at an address that are not 0."""
+        kind = ir.VectorType(ir.IntType(8), self.lanes)
+        values = self.builder.load(self.pointer(address, kind), align=1)
+        return self.builder.icmp_unsigned("!=", values, ir.Constant(kind, [0] * self.lanes))
+
+    def select(self, mask: Value, a: Value, b: Value) -> Value:
+        """``a`` where the mask holds, ``b`` elsewhere, whatever they are."""
+        return self.builder.select(mask, a, b)
 
     def widened(self, a: Value) -> Value:
         """The lanes as doubles: a vector of twice the bytes in single precision."""
@@ -310,11 +366,14 @@ class Simd:
         return rows
 
 
-def simd_kernel(constants: int) -> Callable[[Callable[..., None]], Any]:
+def simd_kernel(constants: int, *, called: bool = False) -> Callable[[Callable[..., None]], Any]:
     """Make a Numba intrinsic of ``emit(simd, *constants, *values)``.
 
     Its arguments are the precision (32 or 64), ``constants`` integers known when the caller is compiled,
     then integers (addresses, strides in bytes, counts) known when it runs. It returns nothing.
+
+    The code becomes part of the caller, each time it is used. With ``called`` it is a function of its own,
+    which LLVM compiles once and faster; a kernel that works on whole columns loses nothing by a call.
     """
 
     def decorate(emit: Callable[..., None]) -> Any:
@@ -327,7 +386,11 @@ def simd_kernel(constants: int) -> Callable[[Callable[..., None]], Any]:
             def codegen(
                 context: Any, builder: ir.IRBuilder, signature: Any, values: Sequence[Value]
             ) -> Value:
-                emit(Simd(builder, precision), *literals, *values[constants + 1 :])
+                given = values[constants + 1 :]
+                if called:
+                    builder.call(_function(builder.module, emit, precision, literals, len(given)), given)
+                else:
+                    emit(Simd(builder, precision), *literals, *given)
                 return context.get_dummy_value()
 
             return types.void(*fixed, *[types.int64] * (len(kinds) - len(fixed))), codegen
@@ -341,3 +404,19 @@ def simd_kernel(constants: int) -> Callable[[Callable[..., None]], Any]:
         return intrinsic(prefer_literal=True)(typing)
 
     return decorate
+
+
+def _function(
+    module: ir.Module, emit: Callable[..., None], precision: int, literals: Sequence[int], count: int
+) -> ir.Function:
+    """The function of a module with the code that ``emit`` makes of these constants."""
+    name = ".".join(map(str, (".fastimg", emit.__module__, emit.__name__, precision, *literals)))
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] * count), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    emit(Simd(builder, precision), *literals, *function.args)
+    builder.ret_void()
+    return function

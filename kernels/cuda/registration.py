@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from . import fft
-from ._module import get_function, load_cupy
+from ._launch import ceil_div, kind, launch, tiles
+from ._module import load_cupy
 
 __all__ = [
     "correlate",
@@ -57,15 +58,15 @@ def pack_pairs(reference: Any, moving: Any, weight: Any, packed: Any, energy: An
     """
     if not packed.size:
         return
-    kind, pixels = _kind(packed), weight.size
+    real, pixels = kind(packed), weight.size
     references, movings, parts = len(reference), len(moving), _parts(pixels)
     partial = load_cupy().empty((references + movings, parts), np.float64)
-    _launch(
-        "registration", f"weighted_energy<{kind}>", partial.size, THREADS,
+    launch(
+        "registration", f"weighted_energy<{real}>", partial.size, THREADS,
         reference, moving, weight, references, pixels, parts, partial,
     )  # fmt: skip
-    _launch(
-        "registration", f"pack_pairs<{kind}>", len(packed) * parts, THREADS,
+    launch(
+        "registration", f"pack_pairs<{real}>", len(packed) * parts, THREADS,
         reference, moving, weight, partial, references, movings, pixels, parts, packed, energy,
     )  # fmt: skip
 
@@ -88,8 +89,8 @@ def cross_power_packed(packed_freq: Any, energy: Any, phase: bool, product: Any)
         return
     pairs, height, width = product.shape
     parts = _parts(height * (width // 2 + 1))
-    _launch(
-        "registration", f"cross_power_packed<{_kind(product)}>", pairs * parts, THREADS,
+    launch(
+        "registration", f"cross_power_packed<{kind(product)}>", pairs * parts, THREADS,
         packed_freq, energy, height, width, parts, bool(phase), product,
     )  # fmt: skip
 
@@ -112,13 +113,13 @@ def cross_power(reference_freq: Any, moving_freq: Any, phase: bool, product: Any
     pairs, pixels = len(product), product[0].size
     parts = _parts(pixels)
     partial = energy if parts == 1 else load_cupy().empty((pairs, parts, 2), np.float64)
-    _launch(
-        "registration", f"cross_power<{_kind(product)}>", pairs * parts, THREADS,
+    launch(
+        "registration", f"cross_power<{kind(product)}>", pairs * parts, THREADS,
         reference_freq, moving_freq, len(reference_freq), len(moving_freq), pixels, parts, bool(phase),
         product, partial,
     )  # fmt: skip
     if parts > 1:
-        _launch("registration", "sum_energy_parts", _warps(pairs), THREADS, partial, pairs, parts, energy)
+        launch("registration", "sum_energy_parts", _warps(pairs), THREADS, partial, pairs, parts, energy)
 
 
 def correlation_peak(correlation: Any, peak: Any) -> None:
@@ -137,14 +138,12 @@ def correlation_peak(correlation: Any, peak: Any) -> None:
     cupy = load_cupy()
     part_value = cupy.empty((pairs, parts), np.float64)
     part_peak = peak if parts == 1 else cupy.empty((pairs, parts), np.int64)
-    _launch(
-        "registration", f"correlation_peak<{_kind(correlation)}>", pairs * parts, THREADS,
+    launch(
+        "registration", f"correlation_peak<{kind(correlation)}>", pairs * parts, THREADS,
         correlation, pixels, parts, part_value, part_peak,
     )  # fmt: skip
     if parts > 1:
-        _launch(
-            "registration", "last_peak", _warps(pairs), THREADS, part_value, part_peak, pairs, parts, peak
-        )
+        launch("registration", "last_peak", _warps(pairs), THREADS, part_value, part_peak, pairs, parts, peak)
 
 
 def correlate(
@@ -201,17 +200,17 @@ def refine_peak(product: Any, peak: Any, upsample_factor: float, shift: Any, val
     """
     if not product.size:
         return
-    kind, (pairs, height, width) = _kind(product), product.shape
-    tiles = _tiles(height, width, NODE_TILE, NODE_TILE)
-    nodes = load_cupy().empty((pairs, tiles, NODES[kind], NODES[kind]), product.dtype)
+    real, (pairs, height, width) = kind(product), product.shape
+    count = tiles(height, width, NODE_TILE, NODE_TILE)
+    nodes = load_cupy().empty((pairs, count, NODES[real], NODES[real]), product.dtype)
     upsample_factor = float(upsample_factor)
-    _launch(
-        "subpixel", f"window_nodes<{kind}>", pairs * tiles, NODE_THREADS[kind],
+    launch(
+        "subpixel", f"window_nodes<{real}>", pairs * count, NODE_THREADS[real],
         product, peak, upsample_factor, height, width, nodes,
     )  # fmt: skip
-    _launch(
-        "subpixel", f"search_window<{kind}>", pairs, SEARCH_THREADS,
-        nodes, peak, upsample_factor, height, width, tiles, shift, value,
+    launch(
+        "subpixel", f"search_window<{real}>", pairs, SEARCH_THREADS,
+        nodes, peak, upsample_factor, height, width, count, shift, value,
     )  # fmt: skip
 
 
@@ -229,9 +228,9 @@ def matrix_dft(data: Any, positions: Any, out: Any) -> None:
     if not out.size:
         return
     batch, count, width = out.shape
-    blocks = batch * _tiles(count, width, DFT_POSITIONS, DFT_THREADS)
-    _launch(
-        "subpixel", f"matrix_dft<{_kind(data)}>", blocks, DFT_THREADS,
+    blocks = batch * tiles(count, width, DFT_POSITIONS, DFT_THREADS)
+    launch(
+        "subpixel", f"matrix_dft<{kind(data)}>", blocks, DFT_THREADS,
         data, positions, len(positions), data.shape[1], width, count, out,
     )  # fmt: skip
 
@@ -250,44 +249,27 @@ def fourier_shift(spectrum: Any, shift: Any, out: Any) -> None:
     if not out.size:
         return
     batch, height, width = out.shape
-    blocks = batch * _tiles(height, width, SHIFT_ROWS, SHIFT_COLUMNS)
-    _launch(
-        "subpixel", f"fourier_shift<{_kind(out)}>", blocks, SHIFT_COLUMNS,
+    blocks = batch * tiles(height, width, SHIFT_ROWS, SHIFT_COLUMNS)
+    launch(
+        "subpixel", f"fourier_shift<{kind(out)}>", blocks, SHIFT_COLUMNS,
         spectrum, shift, len(shift), height, width, out,
     )  # fmt: skip
 
 
-def _launch(family: str, expression: str, blocks: int, threads: int, *arguments: Any) -> None:
-    """Launch a one-dimensional grid. The kernels take every int as long long and every float as double."""
-    exact = (_SCALARS[type(a)](a) if type(a) in _SCALARS else a for a in arguments)
-    get_function(family, expression)((blocks,), (threads,), tuple(exact))
-
-
-_SCALARS: dict[type, Any] = {int: np.int64, float: np.float64, bool: np.bool_}
-
-
-def _kind(array: Any) -> str:
-    return "float" if array.dtype == np.complex64 else "double"
-
-
 def _parts(pixels: int) -> int:
-    return min(MOST_PARTS, -(-pixels // PART_PIXELS))
+    return min(MOST_PARTS, ceil_div(pixels, PART_PIXELS))
 
 
 def _warps(pairs: int) -> int:
     """Blocks of a grid that gives each pair a warp."""
-    return -(-pairs // WARPS)
-
-
-def _tiles(height: int, width: int, rows: int, columns: int) -> int:
-    return -(-height // rows) * -(-width // columns)
+    return ceil_div(pairs, WARPS)
 
 
 def _weighted_spectrum(image: Any, weight: Any) -> Any:
     pixels = weight.size
     weighted = load_cupy().empty(image.shape, image.dtype)
-    _launch(
-        "registration", f"apply_weight<{_kind(image)}>", len(image) * _parts(pixels), THREADS,
+    launch(
+        "registration", f"apply_weight<{kind(image)}>", len(image) * _parts(pixels), THREADS,
         image, weight, pixels, _parts(pixels), weighted,
     )  # fmt: skip
     return fft.fft2(weighted, overwrite_x=True)

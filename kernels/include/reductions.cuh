@@ -90,6 +90,48 @@ __device__ __forceinline__ Maximum<T> block_maximum(Maximum<T> best)
     return warp_maximum(best);
 }
 
+// The bits of a number >= 0, whose order is that of the numbers; NaN, whatever its sign, is above all.
+__device__ __forceinline__ unsigned ordered_bits(float value) { return __float_as_uint(value) & 0x7fffffffu; }
+
+__device__ __forceinline__ unsigned long long ordered_bits(double value)
+{
+    return (unsigned long long)(__double_as_longlong(value)) & 0x7fffffffffffffffull;
+}
+
+// maximum = the largest of it and of the values >= 0 of all threads of the block. The order of the blocks
+// does not matter, so that the result is the same on each run. Start from 0.
+template <int THREADS, typename T>
+__device__ __forceinline__ void raise_maximum(T* maximum, T value)
+{
+    static_assert(THREADS % WARP == 0 && THREADS <= WARP * WARP, "whole warps");
+    using Bits = decltype(ordered_bits(value));
+    __shared__ Bits largest[THREADS / WARP];
+    const int lane = threadIdx.x % WARP;
+    Bits bits = ordered_bits(value);
+#pragma unroll
+    for (int distance = WARP / 2; distance > 0; distance /= 2) {
+        const Bits other = __shfl_xor_sync(WHOLE_WARP, bits, distance);
+        bits = other > bits ? other : bits;
+    }
+    __syncthreads();   // an earlier reduction may still be reading
+    if (lane == 0)
+        largest[threadIdx.x / WARP] = bits;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+#pragma unroll
+        for (int warp = 1; warp < THREADS / WARP; ++warp)
+            bits = largest[warp] > bits ? largest[warp] : bits;
+        atomicMax(reinterpret_cast<Bits*>(maximum), bits);
+    }
+}
+
+// The larger of two values, NaN above everything.
+template <typename T>
+__device__ __forceinline__ T larger_or_nan(T a, T b)
+{
+    return b > a || b != b ? b : a;
+}
+
 }  // namespace fastimg
 
 #endif

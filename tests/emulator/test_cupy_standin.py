@@ -147,6 +147,13 @@ def test_numpys_functions_dispatch_to_the_device(a):
     assert cupy.get_array_module(1) is np
 
 
+def test_results_with_several_arrays_are_on_the_device():
+    values, vectors = cupy.linalg.eigh(cupy.eye(2))
+    assert isinstance(values, cupy.ndarray)
+    assert isinstance(vectors, cupy.ndarray)
+    assert all(isinstance(part, cupy.ndarray) for part in cupy.array_split(cupy.arange(4), 2))
+
+
 @pytest.mark.parametrize("name", ["fft2", "ifft2", "fftn", "rfftn", "fft"])
 def test_ffts_keep_single_precision(name, a):
     fft = cupy_standin.packages()["cupyx.scipy.fft"]

@@ -1,4 +1,4 @@
-"""Bugs planted in the real registration kernels and launchers are caught when the suite runs them."""
+"""Bugs planted in the real kernels and launchers are caught when the suite runs them."""
 
 import sys
 from collections.abc import Callable
@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from fastimg.kernels.cuda import _module, registration
-from tests.emulator import EmulatorError, cupy_standin
-from tests.reference import registration as reference
+from fastimg.kernels.cuda import _launch, _module, pie, registration
+from tests.emulator import EmulatorError, cupy_standin, pie_mutations, schedules
+from tests.reference import pie as plain_pie
+from tests.reference import registration as plain_registration
 
 pytestmark = pytest.mark.host_only
 
@@ -127,6 +128,7 @@ MUTATIONS = {
         "fourier_shift",
         r"(data race|out-of-bounds|unset shared memory).*subpixel\.cu",
     ),
+    **{f"pie: {name}": Mutation(*row) for name, row in pie_mutations.CAUGHT.items()},
 }
 
 
@@ -152,22 +154,26 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], list[Any]]]] = {
     ),
     "matrix_dft": lambda rng: ([spectra(rng), POSITIONS], [((3, 10, 23), np.complex64)]),
     "fourier_shift": lambda rng: ([spectra(rng), rng.normal(size=(3, 2))], [(SHAPE, np.complex64)]),
+    **pie_mutations.ARGUMENTS,
 }
 
 
 def run(name):
     """Run a launcher on the emulated device and compare with the plain reference."""
     cupy = cupy_standin.module()
+    is_pie = name in pie_mutations.ARGUMENTS
+    launchers, plain = (pie, plain_pie) if is_pie else (registration, plain_registration)
     inputs, outputs = ARGUMENTS[name](np.random.default_rng(0))
+    host = inputs + [np.empty(*output) for output in outputs]
     device = [cupy.asarray(value) if isinstance(value, np.ndarray) else value for value in inputs]
-    written = [cupy.empty(*output) for output in outputs]
-    getattr(registration, name)(*device, *written)
-    expected = [np.empty(*output) for output in outputs]
-    getattr(reference, name)(*inputs, *expected)
-    for actual, desired in zip(written, expected, strict=True):
-        np.testing.assert_allclose(
-            cupy.asnumpy(actual), desired, rtol=1e-4, atol=1e-4 * np.abs(desired).max()
-        )
+    device += [cupy.empty(*output) for output in outputs]
+    function = name.rpartition(" ")[2]
+    getattr(launchers, function)(*device)
+    getattr(plain, function)(*host)
+    for actual, desired in zip(device, host, strict=True):
+        if isinstance(desired, np.ndarray):
+            largest = np.abs(desired[np.isfinite(desired)]).max(initial=0)
+            np.testing.assert_allclose(cupy.asnumpy(actual), desired, rtol=1e-4, atol=1e-4 * largest)
 
 
 @pytest.fixture
@@ -188,9 +194,14 @@ def test_the_kernels_as_they_are_pass(name, device):
     run(name)
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mutated_kernel_is_caught_and_named(name, device):
-    mutation = MUTATIONS[name]
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_order_of_blocks_and_threads_does_not_change_a_bit(name, device):
+    with schedules([0, 3], identical=not name.startswith("atomic")):
+        run(name)
+
+
+def plant(device, mutation):
+    """Let the launchers find a mutated source."""
     text = _module.source(mutation.family)
     assert text.count(mutation.correct) == 1, f"{text.count(mutation.correct)} times in the source"
     missing_lines = mutation.correct.count("\n") - mutation.wrong.count("\n")
@@ -198,36 +209,65 @@ def test_a_mutated_kernel_is_caught_and_named(name, device):
     mutated = text.replace(mutation.correct, mutation.wrong)
     device.setattr(_module, "source", lambda family: mutated)
     device.setattr(_module, "instantiations", lambda family: dict.fromkeys(mutation.kernels, 0))
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutated_kernel_is_caught_and_named(name, device):
+    mutation = MUTATIONS[name]
+    plant(device, mutation)
     with pytest.raises(EmulatorError, match=mutation.message):
         run(mutation.run)
 
 
-@pytest.mark.parametrize(
-    "name", ["pack_pairs", "cross_power_packed", "refine_peak", "matrix_dft", "fourier_shift"]
-)
-def test_a_grid_that_is_too_small_is_named(name, device):
-    launch = registration._launch
+GRIDS = {
+    registration: ("pack_pairs", "cross_power_packed", "refine_peak", "matrix_dft", "fourier_shift"),
+    pie: (
+        "probe_power", "exit_waves", "object_numerator", "shift_modes", "unshift_modes", "sum_probe_changes",
+        "sum_probe_weights", "signal_boxes", "gradient_shift",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("launchers", "name"), [(m, name) for m, names in GRIDS.items() for name in names])
+def test_a_grid_that_is_too_small_is_named(launchers, name, device):
+    launch = launchers._launch
 
     def one_block_less(family, expression, blocks, *arguments):
         launch(family, expression, blocks - 1, *arguments)
 
-    device.setattr(registration, "_launch", one_block_less)
+    device.setattr(launchers, "_launch", one_block_less)
     with pytest.raises(EmulatorError, match=r"unwritten output.*grid too small"):
         run(name)
 
 
 @pytest.mark.parametrize("narrow", [{int: np.int32}, {float: np.float32}, {bool: np.int32}])
-def test_a_scalar_of_the_wrong_type_is_named(narrow, device):
-    device.setattr(registration, "_SCALARS", registration._SCALARS | narrow)
+@pytest.mark.parametrize("family", ["registration", "pie"])
+def test_a_scalar_of_the_wrong_type_is_named(family, narrow, device):
+    module, name = (registration, "_SCALARS") if family == "registration" else (_launch, "SCALARS")
+    device.setattr(module, name, getattr(module, name) | narrow)
+    floats, others = {
+        "registration": ("refine_peak", "cross_power_packed"),
+        "pie": ("sum_probe_weights", "apply_transfer"),
+    }[family]
     with pytest.raises(TypeError, match=r"wrong scalar type: argument \d '\w+' is passed as \w+32"):
-        run("cross_power_packed" if float not in narrow else "refine_peak")
+        run(floats if float in narrow else others)
 
 
-def test_a_kernel_that_computes_the_wrong_thing_fails_the_comparison(device):
-    text = _module.source("subpixel")
-    assert text.count("width), -ramp[1]") == 1
-    mutated = text.replace("width), -ramp[1]", "width), +ramp[1]")
-    device.setattr(_module, "source", lambda family: mutated)
-    device.setattr(_module, "instantiations", lambda family: {"fourier_shift<float>": 0})
+WRONG = {
+    "subpixel: the ramp of the other direction": Mutation(
+        "subpixel",
+        "width), -ramp[1]",
+        "width), +ramp[1]",
+        ("fourier_shift<float>",),
+        "fourier_shift",
+        "",
+    ),
+    **{f"pie: {name}": Mutation(*row, "") for name, row in pie_mutations.WRONG.items()},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_kernel_that_computes_the_wrong_thing_fails_the_comparison(name, device):
+    plant(device, WRONG[name])
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        run("fourier_shift")
+        run(WRONG[name].run)

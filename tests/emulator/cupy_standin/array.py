@@ -48,8 +48,9 @@ def to_device(value: Any) -> Any:
     """Return a device array for each NumPy array or scalar, also inside lists and tuples."""
     if isinstance(value, np.ndarray | np.generic):
         return ndarray._over(np.asarray(value))
-    if type(value) in (list, tuple):
-        return type(value)(map(to_device, value))
+    if isinstance(value, list | tuple):
+        # NumPy's named results (of eigh, svd, …) are plain tuples in CuPy
+        return (list if type(value) is list else tuple)(map(to_device, value))
     return value
 
 
