@@ -5,34 +5,12 @@ import pytest
 
 from tests.reference import registration as reference
 
+FAMILY = "registration"
 PRECISIONS = ("float32", "float64")
 # planned by the CPU's own FFT, odd, lines, a point
 SHAPES = ((16, 16), (32, 16), (7, 9), (1, 8), (8, 1), (1, 1))
 FACTORS = (1, 1.5, 2, 10, 100)
 PAIRS = 3
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
-@pytest.fixture
-def call(kernels, xp, to_device, to_host):
-    """Call a kernel with its inputs from the host and its outputs as (shape, dtype); return those."""
-
-    def call(name, *arguments):
-        places, outputs = [], []
-        for argument in arguments:
-            if isinstance(argument, tuple):
-                outputs.append(xp.empty(*argument))
-                places.append(outputs[-1])
-            else:
-                places.append(to_device(argument) if isinstance(argument, np.ndarray) else argument)
-        assert getattr(kernels.registration, name)(*places) is None
-        return [to_host(output) for output in outputs]
-
-    return call
 
 
 def expected(name, *arguments):

@@ -1,9 +1,9 @@
 """Ptychography by (M-)rPIE mini-batches, in plain NumPy.
 
-B positions of a batch, J positions of the scan, M probe modes, N × N pixels a frame, H × W pixels of the object;
-T a real dtype, C the complex one of the same precision. A box is the N × N crop of the object at ``corner``; the
-probe's frame is moved by ``fraction`` inside it. Where an input has a leading axis of (1|B), 1 means the same
-for every position; (0|…) means that there is none. Frequencies are in the order of the FFT.
+B positions of a batch, J positions of the scan, M probe modes, N × N pixels a frame, H × W pixels of the
+object; T a real dtype, C the complex one of the same precision. A box is the N × N crop of the object at
+``corner``; the probe's frame is moved by ``fraction`` inside it. Where an input has a leading axis of (1|B), 1
+means the same for every position; (0|…) means that there is none. Frequencies are in the order of the FFT.
 Equations: Guzzi et al., PeerJ Computer Science 8, e1036 (2022).
 """
 
@@ -68,7 +68,9 @@ def modulus(waves, intensity, selection, mask, model, error):
     measured = _measured(mask, selection, modelled.shape)
     amplitude = np.sqrt(np.where(measured, intensity[selection], 0))
     waves *= np.where(measured, amplitude / np.sqrt(modelled + TINY), 1)[:, None]
-    error[:] = np.sum(np.where(measured, amplitude - np.sqrt(modelled), 0) ** 2, axis=(1, 2), dtype=np.float64)
+    error[:] = np.sum(
+        np.where(measured, amplitude - np.sqrt(modelled), 0) ** 2, axis=(1, 2), dtype=np.float64
+    )
 
 
 def object_numerator(waves, probe, numerator):
@@ -166,9 +168,9 @@ def probe_update(probe, numerator, weight, alpha):
 
 
 def signal_boxes(object, corner, numerator, power, power_peak, alpha, gamma, current, updated):
-    """Each box before and after its own update (equation 6), less the mean, times the illumination's amplitude.
+    """Each box before and after its own update (equation 6), less the mean, times √power.
 
-    The mean is that of the box before the update, weighted by the amplitude of the illumination.
+    The mean is that of the box before the update, weighted by √power, the amplitude of the illumination.
     """
     boxes = _boxes(object, corner, numerator.shape[-1])
     weight = gamma * power_peak[:, None, None] + (1 - gamma) * power
