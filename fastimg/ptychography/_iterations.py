@@ -17,8 +17,9 @@ from fastimg.ptychography._refinement import PositionRefinement, Refiner
 
 __all__ = ["Settings", "Solver"]
 
-# Momentum also amplifies noise, which the iterations after this part of them settle
-_MOMENTUM_UNTIL = 0.85
+# The first iterations change the object too much to go on in their direction; the last ones, after this part
+# of them, settle the noise that momentum amplifies
+_MOMENTUM_FROM, _MOMENTUM_UNTIL = 5, 0.85
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Solver:
         if refinement is not None:
             self.positions -= (self.positions - self.start).mean(axis=0)
             self.refiner.finish_iteration(xp, refinement.gain == "zhang")
-        if settings.momentum and iteration < _MOMENTUM_UNTIL * settings.iterations:
+        if settings.momentum and _MOMENTUM_FROM <= iteration < _MOMENTUM_UNTIL * settings.iterations:
             self._accelerate(moving, at_start)
         if settings.orthogonalize and len(self.probe) > 1:
             orthogonalize(xp, self._kernels, self.probe)
@@ -156,7 +157,7 @@ class Solver:
     def state(self) -> dict[str, Any]:
         """Return copies of what an exact continuation needs beside object, probe and positions."""
         velocities = {f"velocity_{name}": array.copy() for name, array in self.velocities.items()}
-        return self.refiner.arrays() | velocities
+        return self.refiner.arrays() | velocities | {"positions": self.positions.copy()}
 
     def restore_velocities(self, state: dict[str, Any]) -> None:
         """Take the velocities from ``state``."""

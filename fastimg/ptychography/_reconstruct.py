@@ -25,6 +25,8 @@ __all__ = ["IterationState", "reconstruct"]
 # Errors below this are rounding
 _SAME = 1e-4
 
+_REFINING_MOMENTUM = 0.8
+
 
 @dataclass(frozen=True)
 class IterationState:
@@ -73,7 +75,7 @@ def reconstruct(
     subpixel: bool = True,
     probe: Any = None,
     object: Any = None,
-    momentum: float = 0.0,
+    momentum: float | None = None,
     probe_start: int = 1,
     orthogonalize: bool = True,
     deterministic: bool = True,
@@ -105,9 +107,10 @@ def reconstruct(
         Regularisation γ of the object's and β of the probe's update, in (0, 1]. Small ones make weakly lit
         parts of the object converge sooner; a gamma below about 0.1 may diverge.
     momentum : float, optional
-        Add this part of the last iteration's change to object, probe and refined positions after each
-        iteration, but for the last 15 % of them, in the manner of mPIE [2]_; in [0, 1). 0 is the algorithm of
-        [1]_; 0.8 helps where a wrong probe and wrong positions hold each other.
+        Add this part of an iteration's change to object, probe and refined positions again, but for the
+        first five iterations and the last 15 % of them, in the manner of mPIE [2]_; in [0, 1). 0 is the
+        algorithm of [1]_; by default 0.8 where positions are refined, since wrong positions and a wrong probe
+        hold each other, else 0. Adam's positions have a momentum of their own.
     position_refinement : PositionRefinement, optional
         Refine the positions; by default they are kept.
     subpixel : bool, optional
@@ -185,6 +188,8 @@ def reconstruct(
         )
     if algorithm == "epie":
         gamma = beta = 1.0
+    if momentum is None:
+        momentum = 0.0 if position_refinement is None else _REFINING_MOMENTUM
     _check_numbers(
         modes, iterations, batch_size, probe_start, alpha_object, alpha_probe, gamma, beta, momentum
     )

@@ -19,9 +19,9 @@ _CHOICES = {"gain": get_args(Gain), "signal": get_args(Signal), "schedule": get_
 
 # Adam's step is a distance; the others multiply a shift that is a small part of the error of the position.
 _STEPS: dict[tuple[str, str], float] = {
-    ("adam", "object"): 0.1,
-    ("adam", "detector"): 0.1,
-    ("adam", "gradient"): 0.1,
+    ("adam", "object"): 0.2,
+    ("adam", "detector"): 0.2,
+    ("adam", "gradient"): 0.2,
     ("fixed", "object"): 5.0,
     ("fixed", "detector"): 1.0,
     ("fixed", "gradient"): 1.0,
@@ -44,16 +44,16 @@ class PositionRefinement:
 
     Parameters
     ----------
-    gain : {"adam", "zhang", "fixed"}, optional
-        Adam with one state per position [1]_ [2]_, a common gain that adapts to the correlation of successive
-        shifts [3]_, or a fixed factor.
-    signal : {"object", "detector", "gradient"}, optional
+    gain : {"fixed", "adam", "zhang"}, optional
+        A fixed factor, Adam with one state per position [1]_ [2]_, or a common gain that adapts to the
+        correlation of successive shifts [3]_.
+    signal : {"gradient", "object", "detector"}, optional
         Where the shift is measured. ``"object"``: between the box of the object before and after its update,
-        by matrix-DFT cross-correlation, weighted by the illumination and with the weighted mean removed
+        by matrix-DFT cross-correlation, in the window of the illumination and with the mean there removed
         (XCORR_A of [1]_). ``"detector"``: between the modelled and the measured amplitudes (XCORR_B of [1]_).
         ``"gradient"``: the Gauss-Newton step of the exit waves' misfit.
     step : float, optional
-        Adam: the distance of a step in pixels, 0.1. Zhang, fixed: what a shift is multiplied by (Zhang: at
+        Adam: the distance of a step in pixels, 0.2. Zhang, fixed: what a shift is multiplied by (Zhang: at
         the start); by default 5 for ``"object"``, 1 for the others.
     schedule : {"cosine", "constant"}, optional
         Whether the step falls to zero over the iterations, like half a cosine.
@@ -80,12 +80,14 @@ class PositionRefinement:
     Examples
     --------
     >>> from fastimg.ptychography import PositionRefinement
-    >>> PositionRefinement(step=0.05).signal
-    'object'
+    >>> PositionRefinement().step
+    1.0
+    >>> PositionRefinement("adam", "object").step  # that of [1]_
+    0.2
     """
 
-    gain: Gain = "adam"
-    signal: Signal = "object"
+    gain: Gain = "fixed"
+    signal: Signal = "gradient"
     step: float | None = None
     schedule: Schedule = "cosine"
     start: int = 5

@@ -83,8 +83,10 @@ def resumed(xp: ModuleType, scan: Scan, settings: Settings, resume: Reconstructi
     dtype = np.result_type(scan.intensities.dtype, np.complex64)
     object, probe = (xp.array(_on_host(a), dtype, order="C") for a in (resume.object, resume.probe))
     origin = np.asarray(resume.origin, np.float64)
-    places, start = (xp.asarray(_on_host(a) - origin) for a in (resume.positions, scan.positions))
+    start = xp.asarray(_on_host(scan.positions) - origin)
     state = {name: _on_host(value) for name, value in resume.state.items()}
+    # kept in the object's pixels, since adding and subtracting the origin rounds
+    places = xp.array(state["positions"])
     refiner = Refiner.from_arrays(xp, state)
     solver = Solver(
         xp,

@@ -37,21 +37,21 @@ def compiled_signal_boxes(precision: int, parallel: bool) -> Callable[..., None]
             window = np.empty((n, n), real)
             for b in range(thread, batch, threads):
                 own, row, column = min(b, len(power) - 1), corner[b, 0], corner[b, 1]
-                constant = real(gamma * power_peak[own])
+                constant, dim = real(gamma * power_peak[own]), real(0.01 * power_peak[own])
                 real_sum[:] = 0
                 imaginary_sum[:] = 0
                 window_sum[:] = 0
                 for y in range(n):
-                    box, light, root = object[row + y, column : column + n], power[own, y], window[y]
+                    box, light, view = object[row + y, column : column + n], power[own, y], window[y]
                     for x in range(n):
-                        root[x] = np.sqrt(light[x])
-                        real_sum[x] += box[x].real * root[x]
-                        imaginary_sum[x] += box[x].imag * root[x]
-                        window_sum[x] += root[x]
+                        view[x] = light[x] / (light[x] + dim) if light[x] > real(0) else real(0)
+                        real_sum[x] += box[x].real * view[x]
+                        imaginary_sum[x] += box[x].imag * view[x]
+                        window_sum[x] += view[x]
                 total = max(window_sum.sum(), tiny)
                 mean_re, mean_im = real(real_sum.sum() / total), real(imaginary_sum.sum() / total)
                 for y in range(n):
-                    box, light, root = object[row + y, column : column + n], power[own, y], window[y]
+                    box, light, view = object[row + y, column : column + n], power[own, y], window[y]
                     change, before, after = numerator[b, y], current[b, y], updated[b, y]
                     for x in range(n):
                         weight = constant + share * light[x]
@@ -59,8 +59,8 @@ def compiled_signal_boxes(precision: int, parallel: bool) -> Callable[..., None]
                         re, im = box[x].real - mean_re, box[x].imag - mean_im
                         new_re = re + factor * (change[x].real - box[x].real * light[x])
                         new_im = im + factor * (change[x].imag - box[x].imag * light[x])
-                        before[x] = complex(re * root[x], im * root[x])
-                        after[x] = complex(new_re * root[x], new_im * root[x])
+                        before[x] = complex(re * view[x], im * view[x])
+                        after[x] = complex(new_re * view[x], new_im * view[x])
 
     return run
 

@@ -328,10 +328,11 @@ def signal_boxes(
     current: np.ndarray,
     updated: np.ndarray,
 ) -> None:
-    """Each box before and after its own update (equation 6), less the mean, times the root of ``power``.
+    """Each box before and after its own update (equation 6), less the mean, in the illumination's window.
 
-    The mean is that of the box before the update, weighted by the amplitude of the illumination. The results
-    are (B, N, N) C.
+    The window is power / (power + 0.01 power_peak): flat where there is light, since its slope times a change
+    of the box's brightness looks like a shift. The mean is that of the box before the update, in the window.
+    The results are (B, N, N) C.
     """
     call = _call(compiled_signal_boxes, _precision(power.dtype), tasks=len(corner), points=numerator.size)
     call(object, corner, numerator, power, power_peak, alpha, gamma, current, updated)

@@ -389,19 +389,22 @@ def signal_boxes(
     current: Any,
     updated: Any,
 ) -> None:
-    """Each box before and after its own update (equation 6), less the mean, times √power.
+    """Each box before and after its own update (equation 6), less the mean, in the illumination's window.
+
+    The window is power / (power + 0.01 power_peak): flat where there is light, since its slope times a change
+    of the box's brightness looks like a shift.
 
     Parameters
     ----------
     current, updated : (B, N, N) C
-        Written. The mean is that of the box before the update, weighted by the amplitude.
+        Written. The mean is that of the box before the update, in the window.
     """
     kind, (batch, size, _), width = _kind(object), numerator.shape, object.shape[1]
     parts = _parts(size * size)
     partial = load_cupy().empty((batch, parts, 3), np.float64)
     _launch(
         "pie_positions", f"signal_sums<{kind}>", batch * parts, THREADS,
-        object, corner, power, len(power), size, width, parts, partial,
+        object, corner, power, power_peak, len(power), size, width, parts, partial,
     )  # fmt: skip
     _launch(
         "pie_positions", f"signal_boxes<{kind}>", batch * parts, THREADS,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from . import fft
-from ._launch import ceil_div, kind, launch, tiles
+from ._launch import ceil_div, kind, tiles
+from ._launch import launch as _launch
 from ._module import load_cupy
 
 __all__ = [
@@ -61,11 +62,11 @@ def pack_pairs(reference: Any, moving: Any, weight: Any, packed: Any, energy: An
     real, pixels = kind(packed), weight.size
     references, movings, parts = len(reference), len(moving), _parts(pixels)
     partial = load_cupy().empty((references + movings, parts), np.float64)
-    launch(
+    _launch(
         "registration", f"weighted_energy<{real}>", partial.size, THREADS,
         reference, moving, weight, references, pixels, parts, partial,
     )  # fmt: skip
-    launch(
+    _launch(
         "registration", f"pack_pairs<{real}>", len(packed) * parts, THREADS,
         reference, moving, weight, partial, references, movings, pixels, parts, packed, energy,
     )  # fmt: skip
@@ -89,7 +90,7 @@ def cross_power_packed(packed_freq: Any, energy: Any, phase: bool, product: Any)
         return
     pairs, height, width = product.shape
     parts = _parts(height * (width // 2 + 1))
-    launch(
+    _launch(
         "registration", f"cross_power_packed<{kind(product)}>", pairs * parts, THREADS,
         packed_freq, energy, height, width, parts, bool(phase), product,
     )  # fmt: skip
@@ -113,13 +114,13 @@ def cross_power(reference_freq: Any, moving_freq: Any, phase: bool, product: Any
     pairs, pixels = len(product), product[0].size
     parts = _parts(pixels)
     partial = energy if parts == 1 else load_cupy().empty((pairs, parts, 2), np.float64)
-    launch(
+    _launch(
         "registration", f"cross_power<{kind(product)}>", pairs * parts, THREADS,
         reference_freq, moving_freq, len(reference_freq), len(moving_freq), pixels, parts, bool(phase),
         product, partial,
     )  # fmt: skip
     if parts > 1:
-        launch("registration", "sum_energy_parts", _warps(pairs), THREADS, partial, pairs, parts, energy)
+        _launch("registration", "sum_energy_parts", _warps(pairs), THREADS, partial, pairs, parts, energy)
 
 
 def correlation_peak(correlation: Any, peak: Any) -> None:
@@ -138,12 +139,14 @@ def correlation_peak(correlation: Any, peak: Any) -> None:
     cupy = load_cupy()
     part_value = cupy.empty((pairs, parts), np.float64)
     part_peak = peak if parts == 1 else cupy.empty((pairs, parts), np.int64)
-    launch(
+    _launch(
         "registration", f"correlation_peak<{kind(correlation)}>", pairs * parts, THREADS,
         correlation, pixels, parts, part_value, part_peak,
     )  # fmt: skip
     if parts > 1:
-        launch("registration", "last_peak", _warps(pairs), THREADS, part_value, part_peak, pairs, parts, peak)
+        _launch(
+            "registration", "last_peak", _warps(pairs), THREADS, part_value, part_peak, pairs, parts, peak
+        )
 
 
 def correlate(
@@ -204,11 +207,11 @@ def refine_peak(product: Any, peak: Any, upsample_factor: float, shift: Any, val
     count = tiles(height, width, NODE_TILE, NODE_TILE)
     nodes = load_cupy().empty((pairs, count, NODES[real], NODES[real]), product.dtype)
     upsample_factor = float(upsample_factor)
-    launch(
+    _launch(
         "subpixel", f"window_nodes<{real}>", pairs * count, NODE_THREADS[real],
         product, peak, upsample_factor, height, width, nodes,
     )  # fmt: skip
-    launch(
+    _launch(
         "subpixel", f"search_window<{real}>", pairs, SEARCH_THREADS,
         nodes, peak, upsample_factor, height, width, count, shift, value,
     )  # fmt: skip
@@ -229,7 +232,7 @@ def matrix_dft(data: Any, positions: Any, out: Any) -> None:
         return
     batch, count, width = out.shape
     blocks = batch * tiles(count, width, DFT_POSITIONS, DFT_THREADS)
-    launch(
+    _launch(
         "subpixel", f"matrix_dft<{kind(data)}>", blocks, DFT_THREADS,
         data, positions, len(positions), data.shape[1], width, count, out,
     )  # fmt: skip
@@ -250,7 +253,7 @@ def fourier_shift(spectrum: Any, shift: Any, out: Any) -> None:
         return
     batch, height, width = out.shape
     blocks = batch * tiles(height, width, SHIFT_ROWS, SHIFT_COLUMNS)
-    launch(
+    _launch(
         "subpixel", f"fourier_shift<{kind(out)}>", blocks, SHIFT_COLUMNS,
         spectrum, shift, len(shift), height, width, out,
     )  # fmt: skip
@@ -268,7 +271,7 @@ def _warps(pairs: int) -> int:
 def _weighted_spectrum(image: Any, weight: Any) -> Any:
     pixels = weight.size
     weighted = load_cupy().empty(image.shape, image.dtype)
-    launch(
+    _launch(
         "registration", f"apply_weight<{kind(image)}>", len(image) * _parts(pixels), THREADS,
         image, weight, pixels, _parts(pixels), weighted,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 B positions of a batch, J positions of the scan, M probe modes, N × N pixels a frame, H × W pixels of the
 object; T a real dtype, C the complex one of the same precision. A box is the N × N crop of the object at
-``corner``; the probe's frame is moved by ``fraction`` inside it. Where an input has a leading axis of (1|B), 1
+``corner``; the probe's frame is moved by ``fraction`` inside it. Where an input has a leading axis (1|B), 1
 means the same for every position; (0|…) means that there is none. Frequencies are in the order of the FFT.
 Equations: Guzzi et al., PeerJ Computer Science 8, e1036 (2022).
 """
@@ -13,6 +13,9 @@ from tests.reference import fft
 
 # The smallest modelled intensity that counts
 TINY = 1e-30
+
+# Where the illumination is weaker than this part of its maximum, a box hardly counts for its shift
+DIM = 0.01
 
 
 def workspace(probe, batch, subpixel, near_field):
@@ -168,14 +171,15 @@ def probe_update(probe, numerator, weight, alpha):
 
 
 def signal_boxes(object, corner, numerator, power, power_peak, alpha, gamma, current, updated):
-    """Each box before and after its own update (equation 6), less the mean, times √power.
+    """Each box before and after its own update (equation 6), less the mean, in the illumination's window.
 
-    The mean is that of the box before the update, weighted by √power, the amplitude of the illumination.
+    The window is power / (power + 0.01 power_peak): flat where there is light, since its slope times a change
+    of the box's brightness looks like a shift. The mean is that of the box before the update, in the window.
     """
     boxes = _boxes(object, corner, numerator.shape[-1])
     weight = gamma * power_peak[:, None, None] + (1 - gamma) * power
     change = alpha * (numerator - boxes * power) / np.where(weight > 0, weight, 1)
-    window = np.sqrt(power)
+    window = power / np.maximum(power + DIM * power_peak[:, None, None], TINY)
     mean = np.sum(boxes * window, axis=(1, 2)) / np.maximum(np.sum(window, axis=(1, 2)), TINY)
     centred = boxes - mean[:, None, None]
     current[:] = centred * window
