@@ -18,8 +18,14 @@ SIZES = (64, 128, 256, 512)
 NORMALIZATIONS: tuple[Literal["phase"] | None, ...] = ("phase", None)
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
+FRAME_SIZES = (64, 128, 256)
+MODES = (1, 3)
+
 # Two images of the largest size: the kernels use several threads from 2**16 points and two pairs on
 _BATCH_POINTS = 2 * max(SIZES) ** 2
+
+# Positions at a time: so many that frames of the smallest size are shared among threads too
+_BATCH = 16
 
 
 class Step(NamedTuple):
@@ -57,4 +63,34 @@ def _register(size: int, dtype: str) -> None:
     registration.upsampled_dft(np.fft.fft2(moving[0]).astype(np.result_type(dtype, np.complex64)), 15, 10)
 
 
-STEPS: dict[str, Callable[[], Iterator[Step]]] = {"registration": _registration}
+def _ptychography() -> Iterator[Step]:
+    for size, modes, subpixel in product(FRAME_SIZES, MODES, (False, True)):
+        kind = "sub-pixel, refinement" if subpixel else "whole pixels"
+        yield Step(
+            f"ptychography {size}² {modes} modes, {kind}", partial(_reconstruct, size, modes, subpixel)
+        )
+
+
+def _reconstruct(size: int, modes: int, subpixel: bool) -> None:
+    from fastimg import ptychography
+
+    # The second batch has one position: the serial versions of the kernels, where they have any
+    positions = ptychography.raster_positions((1, _BATCH + 1), 1.5)
+    probe = ptychography.probe_modes(ptychography.gaussian_probe(size, size / 4), modes)
+    wide = int(positions.max()) + size + 1
+    scan = ptychography.simulate(np.ones((wide, wide), np.complex64), probe, positions, photons=1e6, rng=0)
+    refinements = [
+        ptychography.PositionRefinement("adam", "object", start=0),
+        ptychography.PositionRefinement("fixed", "gradient", start=0),
+    ]
+    for refinement in refinements if subpixel else [None]:
+        ptychography.reconstruct(
+            scan, modes=modes, iterations=1, batch_size=_BATCH, probe_start=0, subpixel=subpixel,
+            position_refinement=refinement,
+        )  # fmt: skip
+
+
+STEPS: dict[str, Callable[[], Iterator[Step]]] = {
+    "registration": _registration,
+    "ptychography": _ptychography,
+}

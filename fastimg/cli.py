@@ -13,26 +13,14 @@ from typing import Any, TextIO
 import click
 
 import fastimg
+from fastimg import _warmup
+from fastimg._command_messages import input_errors
+from fastimg._ptycho_commands import ptycho
 from fastimg.demo import CHAPTERS, run
 
 __all__ = ["main"]
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class InputError(click.ClickException):
-    """What the user gave cannot be worked on; like click's own usage errors, exit code 2."""
-
-    exit_code = 2
-
-
-@contextmanager
-def _input_errors() -> Iterator[None]:
-    """Turn the errors that fastimg raises about its input, its files and its extras into messages."""
-    try:
-        yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        raise InputError(str(error)) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,13 +29,16 @@ def main() -> None:
     """Hand-written kernels for computational imaging."""
 
 
+main.add_command(ptycho)
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def info(as_json: bool) -> None:
     """Show versions, processor, threads, CUDA devices and caches."""
     from fastimg import _environment
 
-    with _input_errors():
+    with input_errors():
         facts = _environment.describe()
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_readable(facts)))
 
@@ -72,20 +63,22 @@ def _readable(facts: dict[str, Any]) -> Iterator[str]:
 
 
 @main.command()
-def warmup() -> None:
-    """Compile the kernels ahead of their first use.
+@click.argument("systems", metavar="[SYSTEM]...", nargs=-1, type=click.Choice(list(_warmup.STEPS)))
+def warmup(systems: tuple[str, ...]) -> None:
+    """Compile the kernels of each SYSTEM, or of all of them, ahead of their first use.
 
-    Covers images of 64², 128², 256² and 512² in both precisions, real and complex. Afterwards removes
-    what was compiled from other versions of the kernels.
+    Covers registration of images of 64², 128², 256² and 512² in both precisions, real and complex, and
+    ptychography of frames of 64², 128² and 256² in single precision, with one mode or several. Afterwards
+    removes what was compiled from other versions of the kernels.
     """
     from tqdm import tqdm
 
-    from fastimg import _environment, _warmup
+    from fastimg import _environment
     from fastimg.kernels.cpu import _jit
 
     start = perf_counter()
     before = _environment.caches()["numba"]
-    bar = tqdm(_warmup.steps(), unit="step", disable=None)
+    bar = tqdm(_warmup.steps(systems), unit="step", disable=None)
     for step in bar:
         bar.set_description(step.label)
         step.run()
@@ -93,7 +86,9 @@ def warmup() -> None:
     if after["folder"] is None:
         raise click.ClickException("Numba finds no folder that it can write; set NUMBA_CACHE_DIR to one")
     added = after["files"] - before["files"]
-    click.echo(f"{', '.join(_warmup.STEPS)}: {added} files added in {perf_counter() - start:.1f} s")
+    click.echo(
+        f"{', '.join(systems or _warmup.STEPS)}: {added} files added in {perf_counter() - start:.1f} s"
+    )
     removed = _environment.remove_stale_kernels(after["folder"], _jit._source_digest())
     click.echo(f"{removed} files of other versions removed")
     after = _environment.caches()["numba"]
@@ -152,7 +147,7 @@ def register(
     """
     from fastimg._register_files import register_files, write_shifts
 
-    with _input_errors(), _table(output) as stream:
+    with input_errors(), _table(output) as stream:
         rows = register_files(
             reference,
             moving,
@@ -202,7 +197,7 @@ def demo(systems: tuple[str, ...], output: Path) -> None:
     """
     from tqdm import tqdm
 
-    with _input_errors():
+    with input_errors():
         report = run(systems or tuple(CHAPTERS), output, progress=tqdm)
     click.echo(f"report written: {report}")
 

@@ -97,10 +97,26 @@ def test_without_cupy_the_reason_is_given(monkeypatch):
 def test_warmup_leaves_compiled_kernels_in_the_cache(monkeypatch):
     monkeypatch.setattr(_warmup, "SIZES", (64,))
     monkeypatch.setattr(_warmup, "DTYPES", ("float32",))
-    result = run("warmup")
+    result = run("warmup", "registration")
     assert result.exit_code == 0
-    assert "registration:" in result.output
+    assert "registration: " in result.output
     assert _environment.caches()["numba"]["files"] > 0
+
+
+def test_warmup_covers_every_size_with_one_mode_and_several_and_moving_positions():
+    labels = [step.label for step in _warmup.steps(("ptychography",))]
+    assert len(labels) == 12
+    assert labels[0] == "ptychography 64² 1 modes, whole pixels"
+    assert labels[-1] == "ptychography 256² 3 modes, sub-pixel, refinement"
+    assert {step.label.split()[0] for step in _warmup.steps()} == {"registration", "ptychography"}
+
+
+def test_after_the_warmup_of_ptychography_nothing_is_compiled(monkeypatch):
+    monkeypatch.setattr(_warmup, "FRAME_SIZES", (16,))
+    monkeypatch.setattr(_warmup, "MODES", (2,))
+    assert run("warmup", "ptychography").exit_code == 0
+    again = run("warmup", "ptychography")
+    assert "ptychography: 0 files added" in again.output
 
 
 def test_kernels_of_other_sources_are_removed_from_the_cache_and_nothing_else(tmp_path):

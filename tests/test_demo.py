@@ -13,7 +13,8 @@ pytest.importorskip("jinja2")
 
 from fastimg import demo
 from fastimg._timing import Timing, interleaved, median_ratio
-from fastimg.demo import _plain_registration
+from fastimg.demo import _plain_ptychography, _plain_registration
+from fastimg.demo import ptychography as ptychography_chapter
 from fastimg.demo import registration as chapter
 from fastimg.demo._photographs import PHOTOGRAPHS, shifted_photographs
 
@@ -94,6 +95,62 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"scikit-image and matplotlib and jinja2.*fastimg\[demo\]"):
         demo.run(["registration"], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ptychography_report(tmp_path_factory):
+    """Run the demo of ptychography on a small scan, once."""
+    folder = tmp_path_factory.mktemp("ptychography")
+    with pytest.MonkeyPatch.context() as patch:
+        small = partial(ptychography_chapter.write, size=32, shape=(6, 6), iterations=60, rounds=2)
+        patch.setattr(ptychography_chapter, "write", small)
+        return demo.run(["ptychography"], folder)
+
+
+def test_the_chapter_on_ptychography_is_whole(ptychography_report):
+    html = ptychography_report.read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 5
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", html)
+    names = ("experiment", "object", "positions", "probe", "misfit")
+    pictures = {path.name for path in (ptychography_report.parent / "pictures").iterdir()}
+    assert pictures == {f"ptychography-{name}.png" for name in names}
+
+
+def test_errors_of_ptychography_in_the_report_are_those_from_the_truth(ptychography_report):
+    report = json.loads((ptychography_report.parent / "report.json").read_text())
+    figures = report["systems"]["ptychography"]
+    true = np.array(figures["true_position"])
+    for name, key in (("given positions", "given_position"), ("refined, gradient", "found_position")):
+        difference = figures[key] - true
+        difference -= difference.mean(axis=0)
+        distance = np.sqrt((difference**2).sum(axis=1).mean())
+        assert figures["position_error_px"][name] == pytest.approx(distance, abs=2e-4)
+    # even this small scan shows what refinement does
+    for key in ("object_error", "position_error_px"):
+        assert figures[key]["refined, gradient"] < 0.9 * figures[key]["given positions"]
+        assert figures[key]["true positions"] < figures[key]["refined, gradient"]
+    assert all(len(misfit) == 60 for misfit in figures["misfit"].values())
+    assert set(figures["times_as_fast"]) >= {"plain NumPy", "reconstruct, 1 thread"}
+    # the same order in double precision: rounding only
+    assert figures["relative_difference_from_plain_numpy"] < 1e-7
+
+
+def test_the_plain_engine_keeps_the_truth_and_moves_towards_it():
+    rng = np.random.default_rng(0)
+    truth = np.exp(1j * rng.random((20, 20)))
+    probe = np.exp(1j * rng.random((2, 16, 16)))
+    corners = np.array([[0, 0], [0, 4], [4, 0], [4, 4]])
+    boxes = [truth[row : row + 16, column : column + 16] for row, column in corners]
+    intensities = np.array([(abs(np.fft.fft2(probe * box, norm="ortho")) ** 2).sum(axis=0) for box in boxes])
+    object, kept = truth.copy(), probe.copy()
+    _plain_ptychography.iterate(object, kept, intensities, corners, range(4))
+    np.testing.assert_allclose(object, truth, atol=1e-12)
+    np.testing.assert_allclose(kept, probe, atol=1e-12)
+    object = truth + 0.1 * rng.standard_normal(truth.shape)
+    before = np.linalg.norm(object - truth)
+    for _ in range(20):
+        _plain_ptychography.iterate(object, kept, intensities, corners, range(4))
+    assert np.linalg.norm(object - truth) < 0.7 * before
 
 
 def test_candidates_take_turns():

@@ -18,7 +18,10 @@ from typing import Any
 
 __all__ = ["CHAPTERS", "run"]
 
-CHAPTERS = {"registration": "fastimg.demo.registration"}
+CHAPTERS = {
+    "registration": "fastimg.demo.registration",
+    "ptychography": "fastimg.demo.ptychography",
+}
 
 NEEDED = {"skimage": "scikit-image", "matplotlib": "matplotlib", "jinja2": "jinja2"}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastimg.io.images import LUMINANCE
 
-__all__ = ["PHOTOGRAPHS", "Experiment", "shifted_photographs"]
+__all__ = ["PHOTOGRAPHS", "Experiment", "gray", "shifted_photographs"]
 
 #: Functions of skimage.data whose files are inside the installed package, so that nothing is downloaded
 PHOTOGRAPHS = (
@@ -97,7 +97,7 @@ def shifted_photographs(
     shape = (len(noise), len(names), shifts_per_photograph, size, size)
     reference, moving = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for number, name in enumerate(names):
-        photograph = _faded(_gray(name))
+        photograph = _faded(gray(name))
         reference[:, number] = _crop(photograph, size)
         for pair, shift in enumerate(true_shift[number]):
             moving[:, number, pair] = _crop(_fourier_shift(photograph, -shift), size)
@@ -108,7 +108,8 @@ def shifted_photographs(
     return Experiment(tuple(names), tuple(noise), true_shift, reference, moving)
 
 
-def _gray(name: str) -> NDArray[np.float64]:
+def gray(name: str) -> NDArray[np.float64]:
+    """Return one of ``PHOTOGRAPHS``, colours as luminance."""
     import skimage.data
 
     photograph = getattr(skimage.data, name)().astype(float)
