@@ -87,6 +87,20 @@ def ptycho() -> None:
 @click.option("--modes", type=COUNT, default=1, show_default=True, help="Incoherent modes of the probe.")
 @click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Positions used at a time.")
 @click.option(
+    "--alpha-object",
+    type=click.FloatRange(0, 2, min_open=True),
+    default=0.75,
+    show_default=True,
+    help="Step of the object's update.",
+)
+@click.option(
+    "--alpha-probe",
+    type=click.FloatRange(0, 2, min_open=True),
+    default=0.75,
+    show_default=True,
+    help="Step of the probe's update.",
+)
+@click.option(
     "--gamma",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.3,
@@ -106,11 +120,10 @@ def ptycho() -> None:
     help="Part of the last change that is added again; default: 0.8 where positions are refined, else 0.",
 )
 @click.option(
-    "--refine-positions",
-    type=click.Choice(["adam", "zhang", "fixed"]),
-    is_flag=False,
-    flag_value="fixed",
-    help="Refine the positions; alone, with a fixed gain.",
+    "--refine-positions/--no-refine-positions", default=None, help="Refine the positions; default: keep them."
+)
+@click.option(
+    "--gain", type=click.Choice(["fixed", "adam", "zhang"]), help="What makes moves of their shifts."
 )
 @click.option(
     "--signal", type=click.Choice(["object", "detector", "gradient"]), help="Where their shifts are measured."

@@ -24,7 +24,7 @@ __all__ = ["Diverged", "Job", "Stopped", "run"]
 # Options that only mean something at the start
 _ONLY_AT_START = ("algorithm", "modes", "probe", "seed")
 
-_REFINEMENT = {"gain": "refine_positions", "signal": "signal", "step": "refine_step", "start": "refine_start"}
+_REFINEMENT = {"gain": "gain", "signal": "signal", "step": "refine_step", "start": "refine_start"}
 
 
 class Diverged(RuntimeError):
@@ -187,7 +187,10 @@ def _first_interrupt_waits() -> Iterator[Callable[[], bool]]:
 def _arguments(job: Job, scan: Scan) -> dict[str, Any]:
     """Return the arguments of ``reconstruct`` for a new reconstruction."""
     options = job.options
-    names = ("algorithm", "modes", "iterations", "batch_size", "gamma", "beta", "momentum", "subpixel")
+    names = (
+        "algorithm", "modes", "iterations", "batch_size", "alpha_object", "alpha_probe", "gamma", "beta",
+        "momentum", "subpixel",
+    )  # fmt: skip
     probe = None if options["probe"] is None else read_probe(options["probe"], scan.intensities.shape[-1])
     if probe is not None and job.device == "cuda":
         probe = _device(job.device).asarray(probe)
@@ -206,11 +209,11 @@ def _resumed_arguments(job: Job, before: Reconstruction) -> dict[str, Any]:
     if fixed:
         raise ValueError(f"--{fixed[0]} is given with --resume; it belongs to the start of a reconstruction")
     names = (
-        "iterations", "batch_size", "alpha_object", "alpha_probe", "gamma", "beta", "momentum", "subpixel",
-        "probe_start", "orthogonalize", "deterministic",
+        "algorithm", "iterations", "batch_size", "alpha_object", "alpha_probe", "gamma", "beta", "momentum",
+        "subpixel", "probe_start", "orthogonalize", "deterministic",
     )  # fmt: skip
     stored = {name: before.parameters[name] for name in names if name in before.parameters}
-    refinement = _refinement(job, before.parameters.get("refinement"))
+    refinement = _refinement(job, before.parameters.get("position_refinement"))
     return stored | job.chosen(*names) | {"position_refinement": refinement}
 
 
@@ -218,14 +221,17 @@ def _refinement(job: Job, stored: Mapping[str, Any] | None) -> PositionRefinemen
     given = {
         name: job.options[option] for name, option in _REFINEMENT.items() if job.options[option] is not None
     }
-    if stored is None and given and "gain" not in given:
+    refines = job.options["refine_positions"]
+    if refines is None:
+        refines = stored is not None
+    if not refines and given:
         option = next(option for name, option in _REFINEMENT.items() if name in given)
         raise ValueError(f"--{option.replace('_', '-')} is given without --refine-positions")
     settings = dict(stored or {})
     if {"gain", "signal"} & given.keys():
         settings.pop("step", None)  # its size and its unit belong to them
     settings |= given
-    return PositionRefinement(**settings) if settings else None
+    return PositionRefinement(**settings) if refines else None
 
 
 def _check_target(job: Job) -> Reconstruction | None:

@@ -1,13 +1,22 @@
-"""The comparison with other libraries: when its command fails."""
+"""The comparison with other libraries, and the studies: when their commands fail, and some of their parts."""
 
+import importlib
 import sys
+from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import plain_ptychography
 from benchmarks.compare import SYSTEMS, __main__
 from benchmarks.compare._rows import Comparison, Figure
+from benchmarks.compare.ptychography_inputs import bad_input
+from benchmarks.compare.ptychography_speed import scan_of
+from benchmarks.studies import STUDIES
+from benchmarks.studies import __main__ as studies_main
+from benchmarks.studies._tables import Options, Study
 
 pytestmark = pytest.mark.host_only
 
@@ -22,6 +31,64 @@ def test_a_binding_figure_that_is_short_fails_the_command(monkeypatch, met, is_b
     monkeypatch.setitem(sys.modules, "example", module)
     monkeypatch.setitem(SYSTEMS, "registration", "example")
     monkeypatch.setattr(__main__, "THREAD_VARIABLES", ())
-    result = CliRunner().invoke(__main__.main, ["--quick"])
+    result = CliRunner().invoke(__main__.main, ["registration", "--quick"])
     assert result.exit_code == exit_code, result.output
     assert ("SHORT: largest error, 64 pairs: 0.3 px" in result.stderr) == bool(exit_code)
+
+
+def _made(name, expected):
+    return Study("example", "made up", figures=[Figure(name, "1 seed", "0.2 px", "0.1 px", expected)])
+
+
+@pytest.mark.parametrize(
+    ("met", "quick", "exit_code"), [(True, [], 0), (False, [], 1), (False, ["--quick"], 0)]
+)
+def test_a_study_fails_where_a_figure_is_short_unless_it_is_quick(monkeypatch, met, quick, exit_code):
+    module = SimpleNamespace(study=lambda options: _made("largest error", met))
+    monkeypatch.setitem(sys.modules, "example", module)
+    monkeypatch.setitem(STUDIES, "ptychography-ring", "example")
+    monkeypatch.setattr(studies_main, "THREAD_VARIABLES", ())
+    result = CliRunner().invoke(studies_main.main, ["ptychography-ring", *quick])
+    assert result.exit_code == exit_code, result.output
+    assert ("SHORT: largest error, 1 seed: 0.2 px" in result.stderr) == bool(exit_code)
+
+
+def test_a_study_without_its_data_says_why(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTIMG_DATA", str(tmp_path))
+    monkeypatch.setattr(studies_main, "THREAD_VARIABLES", ())
+    result = CliRunner().invoke(studies_main.main, ["ptychography-siemens"])
+    assert result.exit_code == 0, result.output
+    assert "not made" in result.output
+    assert "set FASTIMG_DATA" in result.output
+
+
+@pytest.mark.parametrize("study", ["ptychography-ring", "ptychography-refinement"])
+def test_a_quick_study_of_a_virtual_experiment_runs(study):
+    pytest.importorskip("skimage", reason="its pictures are the object")
+    made = importlib.import_module(STUDIES[study]).study(Options(quick=True))
+    assert made.figures
+    assert all(
+        np.isfinite(float(cell)) for table in made.tables for row in table.rows for cell in row[-1].split()
+    )
+
+
+def test_plain_engines_agree_where_they_are_the_same():
+    scan = scan_of(16, 9, 1)
+    results = []
+    for engine in (
+        plain_ptychography.epie_pass,
+        plain_ptychography.mepie_pass,
+        partial(plain_ptychography.rpie_pass, gamma=1.0, beta=1.0),
+    ):
+        found, probe = np.ones(scan.object_shape, complex), scan.probe.astype(complex) * 1.1
+        engine(found, probe, np.sqrt(scan.intensities.astype(float)), scan.positions.astype(int), range(9))
+        results.append((found, probe))
+    for found, probe in results[1:]:
+        np.testing.assert_allclose(found, results[0][0], rtol=1e-12)
+        np.testing.assert_allclose(probe, results[0][1], rtol=1e-12, atol=1e-12 * np.abs(probe).max())
+
+
+def test_bad_input_to_ptychography_is_named_before_any_work():
+    figures = bad_input()
+    assert figures
+    assert all(figure.met for figure in figures), figures

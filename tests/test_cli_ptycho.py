@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_scan(tmp_path):
 def test_a_reconstruction_with_refinement_comes_near_the_truth(simulated, scan, output):
     truth = Reconstruction.load(simulated / "truth.h5")
     errors = {}
-    for name, options in (("kept", ()), ("refined", ("--refine-positions", "fixed", "--signal", "gradient"))):
+    for name, options in (("kept", ()), ("refined", ("--refine-positions", "--signal", "gradient"))):
         result = run(
             "reconstruct", scan, "-o", output, "--overwrite", "--iterations", 60, "--modes", 2,
             "--momentum", 0.8, *options,
@@ -181,16 +181,19 @@ def test_defaults_are_those_of_the_function():
     ("options", "expected"),
     [
         (("--refine-positions",), PositionRefinement()),
-        (("--refine-positions", "zhang", "--signal", "detector"), PositionRefinement("zhang", "detector")),
         (
-            ("--refine-positions", "fixed", "--refine-step", 2, "--refine-start", 0),
+            ("--refine-positions", "--gain", "zhang", "--signal", "detector"),
+            PositionRefinement("zhang", "detector"),
+        ),
+        (
+            ("--refine-positions", "--gain", "fixed", "--refine-step", 2, "--refine-start", 0),
             PositionRefinement("fixed", step=2.0, start=0),
         ),
     ],
 )
 def test_options_of_the_refinement(scan, output, options, expected):
     assert run("reconstruct", scan, "-o", output, "--iterations", 1, *options).exit_code == 0
-    assert PositionRefinement(**Reconstruction.load(output).parameters["refinement"]) == expected
+    assert PositionRefinement(**Reconstruction.load(output).parameters["position_refinement"]) == expected
 
 
 @pytest.mark.parametrize("name", ["probe.npy", "truth.h5", "scan.cxi"])

@@ -17,13 +17,14 @@ References
 from fastimg.ptychography._errors import object_error, position_error
 from fastimg.ptychography._positions import raster_positions, spiral_positions
 from fastimg.ptychography._probes import gaussian_probe, probe_modes, zone_plate_probe
-from fastimg.ptychography._reconstruct import reconstruct
+from fastimg.ptychography._reconstruct import IterationState, reconstruct
 from fastimg.ptychography._reconstruction import Reconstruction
 from fastimg.ptychography._refinement import PositionRefinement
 from fastimg.ptychography._scan import Scan
 from fastimg.ptychography._simulate import simulate
 
 __all__ = [
+    "IterationState",
     "PositionRefinement",
     "Reconstruction",
     "Scan",

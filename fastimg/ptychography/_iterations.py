@@ -15,7 +15,7 @@ from fastimg import kernels
 from fastimg.ptychography._batches import ordered_batches, spread_groups
 from fastimg.ptychography._refinement import PositionRefinement, Refiner
 
-__all__ = ["Settings", "Solver"]
+__all__ = ["Settings", "Solver", "orthogonalize"]
 
 # The first iterations change the object too much to go on in their direction; the last ones, after this part
 # of them, settle the noise that momentum amplifies
@@ -26,6 +26,8 @@ _MOMENTUM_FROM, _MOMENTUM_UNTIL = 5, 0.85
 class Settings:
     """The numbers of a reconstruction, as ``reconstruct`` documents them."""
 
+    algorithm: str
+    modes: int
     iterations: int
     batch_size: int
     alpha_object: float
@@ -33,7 +35,7 @@ class Settings:
     gamma: float
     beta: float
     momentum: float
-    refinement: PositionRefinement | None
+    position_refinement: PositionRefinement | None
     subpixel: bool
     probe_start: int
     orthogonalize: bool
@@ -82,7 +84,7 @@ class Solver:
         host = start if xp is np else start.get()
         self._groups = spread_groups(host, min(settings.batch_size, len(host)))
         # the amplitudes' sum of squares, which errors are relative to
-        self._total = _measured_total(xp, intensities, mask)
+        self.total = _measured_total(xp, intensities, mask)
         self._allocate()
 
     def _allocate(self) -> None:
@@ -91,7 +93,8 @@ class Solver:
         batch, frame = len(self._groups), (size, size)
         real, complex_ = self.intensities.dtype, self.probe.dtype
         own = batch if settings.subpixel else 1
-        signal = settings.refinement.signal if settings.refinement else None
+        refinement = settings.position_refinement
+        signal = refinement.signal if refinement else None
         self._work = self._kernels.pie.workspace(self.probe, batch, settings.subpixel, len(self.transfer) > 0)
         self._corner, self._fraction = xp.empty((batch, 2), np.int64), xp.empty((batch, 2), np.float64)
         self._numerator = xp.empty((batch, *frame), complex_)
@@ -119,7 +122,7 @@ class Solver:
         order = xp.asarray(order)
         moving = self._moving()
         at_start = {name: array.copy() for name, array in moving.items()}
-        refinement = settings.refinement
+        refinement = settings.position_refinement
         if refinement is not None and iteration < refinement.start:
             refinement = None
         before = self.positions.copy()
@@ -130,14 +133,22 @@ class Solver:
             self.refiner.finish_iteration(xp, refinement.gain == "zhang")
         if settings.momentum and _MOMENTUM_FROM <= iteration < _MOMENTUM_UNTIL * settings.iterations:
             self._accelerate(moving, at_start)
+        if settings.position_refinement is not None:
+            self._keep_inside()
         if settings.orthogonalize and len(self.probe) > 1:
-            orthogonalize(xp, self._kernels, self.probe)
+            orthogonalize(xp, self._kernels, self.probe, self.velocities.get("probe"))
         change = xp.sqrt(((self.positions - before) ** 2).sum(axis=1).mean())
-        return xp.sqrt(self._error.sum() / self._total), change
+        return xp.sqrt(self._error.sum() / self.total), change
+
+    def _keep_inside(self) -> None:
+        """Keep the boxes of refined positions within the object, where ``place_boxes`` puts them anyway."""
+        xp = self.xp
+        room = xp.asarray([length - self.probe.shape[-1] for length in self.object.shape])
+        self.positions[...] = xp.minimum(xp.maximum(self.positions, -0.5), room + 0.5)
 
     def _moving(self) -> dict[str, Any]:
         """Return the arrays that momentum acts on; Adam has a momentum of its own."""
-        refinement = self.settings.refinement
+        refinement = self.settings.position_refinement
         if not self.settings.momentum:
             return {}
         moving = {"object": self.object, "probe": self.probe, "positions": self.positions}
@@ -254,23 +265,28 @@ class Solver:
         return out
 
 
-def orthogonalize(xp: ModuleType, k: ModuleType, probe: Any) -> None:
+def orthogonalize(xp: ModuleType, k: ModuleType, probe: Any, velocity: Any = None) -> None:
     """Make modes orthogonal, the strongest first, in place; the intensity that they make stays the same.
+
+    A ``velocity`` of the modes is mixed in the same way.
 
     The eigenvectors of the modes' Gram matrix are the mixtures (Thibault and Menzel, Nature 494, 68, 2013),
     each with a phase that makes its largest component real.
     """
     products = xp.empty((len(probe), len(probe)), np.complex128)
     k.pie.gram(probe, products)
-    _, vectors = xp.linalg.eigh(products)
+    # what has diverged cannot be made orthogonal, but its history is still wanted
+    _, vectors = xp.linalg.eigh(xp.where(xp.isfinite(products), products, 0))
     vectors = vectors[:, ::-1]
     largest = vectors[xp.argmax(xp.abs(vectors), axis=0), xp.arange(len(probe))]
     vectors = vectors * (xp.conj(largest) / xp.abs(largest))
-    k.pie.mix_modes(probe.copy(), xp.ascontiguousarray(vectors.T), probe)
+    for modes in (probe, velocity):
+        if modes is not None:
+            k.pie.mix_modes(modes.copy(), xp.ascontiguousarray(vectors.T), modes)
 
 
 def _measured_total(xp: ModuleType, intensities: Any, mask: Any) -> Any:
-    """Sum the counts of the measured pixels, frame by frame so that no copy of the data is made."""
+    """Sum the counts of the measured pixels, frame by frame, without a copy of the data: () float64."""
     total = xp.zeros((), np.float64)
     for j in range(len(intensities)):
         frame = intensities[j]

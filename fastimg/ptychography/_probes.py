@@ -36,7 +36,7 @@ def gaussian_probe(
         Radians by which the phase rises from the centre to half the maximum: positive in a divergent beam,
         behind the waist.
     photons : float, optional
-        Sum of |probe|².
+        Sum of \\|probe\\|².
     dtype : dtype, optional
         complex64 or complex128.
 
@@ -96,7 +96,7 @@ def zone_plate_probe(
     defocus : float, optional
         Metres from the focus to the sample: positive behind the focus, where the beam diverges.
     photons : float, optional
-        Sum of |probe|².
+        Sum of \\|probe\\|².
     dtype : dtype, optional
         complex64 or complex128.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -42,8 +42,8 @@ class IterationState:
 
     iteration: int
     iterations: int
-    _history: dict[str, Any]
-    _snapshot: Callable[[], Reconstruction]
+    _history: dict[str, Any] = field(repr=False)
+    _snapshot: Callable[[], Reconstruction] = field(repr=False)
 
     @property
     def error(self) -> float:
@@ -102,7 +102,7 @@ def reconstruct(
         papers; 8 needs about the same number of iterations and keeps several cores busy; the more, the slower
         the convergence.
     alpha_object, alpha_probe : float, optional
-        Step lengths α_O and α_P of equations 5 and 6 of [1]_, in (0, 2).
+        Step lengths α_O and α_P of equations 5 and 6 of [1]_, above 0 up to 2.
     gamma, beta : float, optional
         Regularisation γ of the object's and β of the probe's update, in (0, 1]. Small ones make weakly lit
         parts of the object converge sooner; a gamma below about 0.1 may diverge.
@@ -195,10 +195,11 @@ def reconstruct(
     )
     xp = namespace(intensities=scan.intensities, probe=probe, object=object)
     settings = Settings(
-        iterations=iterations, batch_size=batch_size, alpha_object=float(alpha_object),
-        alpha_probe=float(alpha_probe), gamma=float(gamma), beta=float(beta), refinement=position_refinement,
-        momentum=float(momentum), subpixel=bool(subpixel), probe_start=probe_start,
-        orthogonalize=bool(orthogonalize), deterministic=bool(deterministic),
+        algorithm=algorithm, modes=int(modes), iterations=int(iterations), batch_size=int(batch_size),
+        alpha_object=float(alpha_object), alpha_probe=float(alpha_probe), gamma=float(gamma),
+        beta=float(beta), momentum=float(momentum), position_refinement=position_refinement,
+        subpixel=bool(subpixel), probe_start=int(probe_start), orthogonalize=bool(orthogonalize),
+        deterministic=bool(deterministic),
         seed=_seed(rng) if resume is None else _seed_of(resume),
     )  # fmt: skip
     if resume is None:
@@ -248,7 +249,7 @@ def _seed(rng: int | np.random.Generator | None) -> int:
 
 def _seed_of(resume: Any) -> int:
     parameters = getattr(resume, "parameters", {})
-    return int(parameters["seed"]) if "seed" in parameters else 0
+    return int(parameters.get("seed", 0))
 
 
 def _check_scan(scan: Any) -> None:
@@ -260,6 +261,8 @@ def _check_scan(scan: Any) -> None:
         raise ValueError(
             f"scan has {len(scan.positions)} position; accepted are at least 2, whose boxes should overlap"
         )
+    if scan.intensities.shape[-1] < 2:
+        raise ValueError("scan has frames of 1 × 1 pixel; accepted are frames of at least 2 × 2")
 
 
 def _check_numbers(

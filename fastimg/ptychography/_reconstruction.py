@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastimg._arrays import namespace
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconstruction"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """Object, probe and positions found by ``reconstruct``.
 
@@ -32,17 +31,17 @@ class Reconstruction:
         Row and column of the boxes, in the pixels of the scan's positions.
     origin : (int, int)
         ``object[r, c]`` lies at the scan's position ``(r, c) + origin``.
-    history : mapping of (iterations,) float64
+    history : dict of (iterations,) float64
         ``"error"``: the root of Σ(√I - \\|Ψ\\|)² / ΣI over measured pixels; ``"position_change"``: the RMS
         distance that positions moved, in pixels.
     dose : (H, W) float64
         Counts that the illumination brings to each pixel of the object, summed over positions and modes.
     object_pixel : float or None
         Size of the object's pixels in metres, where the scan's geometry is known.
-    parameters : mapping
-        Arguments of ``reconstruct``.
-    state : mapping of arrays
-        What a continued refinement of the positions needs.
+    parameters : dict
+        Arguments of ``reconstruct`` as numbers and texts, with ``"seed"`` in place of ``rng``.
+    state : dict of arrays
+        What an exact continuation needs beside them.
 
     See Also
     --------
@@ -58,11 +57,6 @@ class Reconstruction:
     object_pixel: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        """Protect the mappings."""
-        for name in ("history", "parameters", "state"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def iterations(self) -> int:

@@ -74,14 +74,14 @@ def _write_waves(entry: h5py.Group, name: str, values: np.ndarray, result: Recon
 def read(path: Path) -> dict[str, Any]:
     """Read the arguments of ``Reconstruction``."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"{path} does not exist" if not path.exists() else f"{path} is a folder")
     try:
         with h5py.File(path) as file:
             return _contents(file["entry"])
-    except KeyError as error:
-        raise ValueError(f"{path} is not a reconstruction that fastimg saved: {error.args[0]}") from error
     except OSError as error:
         raise ValueError(f"{path} is not a whole HDF5 file: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not a reconstruction that fastimg saved: {error.args[0]}") from error
 
 
 def _contents(entry: h5py.Group) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class PositionRefinement:
             if not number or value < least or (value == least and not includes):
                 bound = f"{'from' if includes else 'above'} {least}"
                 raise ValueError(f"{name} is {value!r}; accepted are finite numbers {bound}")
+            object.__setattr__(self, name, int(value) if name == "start" else float(value))
 
     def step_at(self, iteration: int, iterations: int) -> float:
         """Return the step of one iteration, counted from 0, of a reconstruction of ``iterations``."""

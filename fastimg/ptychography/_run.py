@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def fresh(xp: ModuleType, scan: Scan, settings: Settings, modes: int, probe: Any
     size, positions = scan.intensities.shape[-1], _on_host(scan.positions)
     dtype = np.result_type(scan.intensities.dtype, np.complex64)
     transfer = scan_transfer(scan)
-    margin = 0 if settings.refinement is None else MARGIN
+    margin = 0 if settings.position_refinement is None else MARGIN
     start, origin = start_object(xp, object, positions, size, margin, dtype)
     start_modes = start_probe(xp, scan, probe, modes, transfer, settings.seed)
     places = xp.asarray(positions - np.asarray(origin, np.float64))
@@ -67,6 +67,8 @@ def fresh(xp: ModuleType, scan: Scan, settings: Settings, modes: int, probe: Any
         places.copy(),
         refiner,
     )
+    if not float(solver.total) > 0:
+        raise ValueError("scan.intensities are zero wherever they were measured; accepted are counts")
     return Run(xp, scan, solver, origin, _history(xp, settings.iterations, {}), 0)
 
 
@@ -84,9 +86,14 @@ def resumed(xp: ModuleType, scan: Scan, settings: Settings, resume: Reconstructi
     object, probe = (xp.array(_on_host(a), dtype, order="C") for a in (resume.object, resume.probe))
     origin = np.asarray(resume.origin, np.float64)
     start = xp.asarray(_on_host(scan.positions) - origin)
+    _check_resumable(resume)
+    settings = replace(settings, modes=len(resume.probe))
     state = {name: _on_host(value) for name, value in resume.state.items()}
-    # kept in the object's pixels, since adding and subtracting the origin rounds
-    places = xp.array(state["positions"])
+    # the state has them in the object's pixels, since adding and subtracting the origin rounds
+    places = state["positions"]
+    if not np.array_equal(places + origin, _on_host(resume.positions)):
+        places = _on_host(resume.positions) - origin
+    places = xp.array(places)
     refiner = Refiner.from_arrays(xp, state)
     solver = Solver(
         xp,
@@ -103,6 +110,14 @@ def resumed(xp: ModuleType, scan: Scan, settings: Settings, resume: Reconstructi
     solver.restore_velocities(state)
     history = _history(xp, max(settings.iterations, resume.iterations), resume.history)
     return Run(xp, scan, solver, resume.origin, history, resume.iterations)
+
+
+def _check_resumable(resume: Reconstruction) -> None:
+    missing = {"positions", "first", "seed"} - {*resume.state, *resume.parameters}
+    if missing:
+        raise ValueError(
+            f"resume lacks {', '.join(sorted(missing))}; accepted is what reconstruct returned, or its file"
+        )
 
 
 def _history(xp: ModuleType, iterations: int, before: Any) -> dict[str, Any]:

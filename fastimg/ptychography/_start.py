@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["object_frame", "start_object", "start_probe"]
 
+# Of an object that positions ask for; beyond it they are taken for a mistake
+MOST_PIXELS = 1 << 31
+
 # Pixels around the boxes into which refined positions may move
 MARGIN = 16
 
 
 def object_frame(positions: np.ndarray, size: int, margin: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return origin and shape of the smallest object that holds all boxes and a margin."""
-    first = np.rint(positions.min(axis=0)).astype(int) - margin
-    last = np.rint(positions.max(axis=0)).astype(int) + size + margin
-    rows, columns = (int(n) for n in last - first)
-    return (int(first[0]), int(first[1])), (rows, columns)
+    first, last = (
+        [int(place) for place in np.rint(extreme)]
+        for extreme in (positions.min(axis=0), positions.max(axis=0))
+    )
+    rows, columns = (end - begin + size + 2 * margin for begin, end in zip(first, last, strict=True))
+    return (first[0] - margin, first[1] - margin), (rows, columns)
 
 
 def start_object(
@@ -40,10 +46,13 @@ def start_object(
     """
     if given is None:
         origin, shape = object_frame(positions, size, margin)
+        _check_extent(positions, shape)
         return xp.ones(shape, dtype), origin
     given = as_kernel_array(xp, given, (np.complex64, np.complex128), name="object")
-    if given.ndim != 2 or not bool(xp.isfinite(given).all()):
-        raise ValueError(f"object has shape {given.shape}; accepted is a finite image (H, W)")
+    if given.ndim != 2:
+        raise ValueError(f"object has shape {given.shape}; accepted is an image (H, W)")
+    if not bool(xp.isfinite(given).all()) or not bool((given != 0).any()):
+        raise ValueError("object is zero everywhere or not finite; accepted are finite transmissions")
     corners = np.rint(positions)
     outside = np.any((corners < 0) | (corners + size > np.array(given.shape)), axis=1)
     if outside.any():
@@ -54,6 +63,19 @@ def start_object(
             f"{len(positions)} boxes lie outside"
         )
     return xp.array(given, dtype, order="C"), (0, 0)
+
+
+def _check_extent(positions: np.ndarray, shape: tuple[int, int]) -> None:
+    """Positions in metres instead of pixels are the usual mistake."""
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise ValueError(
+            f"scan.positions reach over {shape[0]:.3g} × {shape[1]:.3g} pixels; accepted are objects of up "
+            f"to {MOST_PIXELS:.3g} pixels: are the positions in pixels of the object?"
+        )
+    if np.ptp(positions, axis=0).max() < 1:
+        warnings.warn(
+            "all of scan.positions lie within one pixel: are they in pixels of the object?", stacklevel=5
+        )
 
 
 def start_probe(xp: ModuleType, scan: Scan, given: Any, modes: int, transfer: Any, seed: int) -> Any:
@@ -71,6 +93,8 @@ def start_probe(xp: ModuleType, scan: Scan, given: Any, modes: int, transfer: An
         _check_probe(xp, probe, scan.intensities.shape[-1], modes)
     elif scan.probe is not None:
         probe = scan.probe[:modes]
+        if not bool((probe != 0).any()):
+            raise ValueError("scan.probe is zero everywhere; accepted are waves, or None for a guess")
     else:
         probe = _guessed(xp, scan, transfer)[None]
     probe = xp.array(probe, dtype, order="C")

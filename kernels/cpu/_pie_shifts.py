@@ -108,7 +108,10 @@ def compiled_place() -> Callable[..., None]:
         for b in range(len(selection)):
             for axis in range(2):
                 place, last = position[selection[b], axis], last_column if axis else last_row
-                whole = min(max(np.rint(place), 0.0), float(last))
+                whole = np.rint(place)
+                # comparisons in this order put what is not a number inside, too
+                whole = whole if whole > 0.0 else 0.0
+                whole = whole if whole < last else float(last)
                 corner[b, axis] = int(whole)
                 if len(fraction):
                     fraction[b, axis] = min(max(place - whole, -0.5), 0.5) if subpixel else 0.0
@@ -142,6 +145,8 @@ def compiled_move(precision: int) -> Callable[..., None]:
                 count[j] += 1
             for axis in range(2):
                 s = np.float64(shift[b, axis])
+                if not np.isfinite(s):  # of a reconstruction that diverges
+                    s = 0.0
                 last[j, axis] = s
                 step = gain[axis] * s
                 if adam:

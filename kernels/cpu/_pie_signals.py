@@ -127,8 +127,11 @@ def compiled_gradient_shift(precision: int, parallel: bool) -> Callable[..., Non
             across_re, across_im = np.empty(n, real), np.empty(n, real)
             for b in range(thread, batch, threads):
                 own, row, column = min(b, len(power) - 1), corner[b, 0], corner[b, 1]
-                for sums in (slope_y, slope_x, curve_y, curve_x):
-                    sums[:] = 0
+                # one by one: in a parallel loop, Numba loses the writes of a loop over a tuple of arrays
+                slope_y[:] = 0
+                slope_x[:] = 0
+                curve_y[:] = 0
+                curve_x[:] = 0
                 for y in range(n):
                     above, below = max(y - 1, 0), min(y + 1, n - 1)
                     scale = real(1) / real(below - above)

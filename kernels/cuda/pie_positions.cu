@@ -74,7 +74,8 @@ move_positions(double* __restrict__ position, const long long* __restrict__ sele
     }
 #pragma unroll
     for (int axis = 0; axis < 2; ++axis) {
-        const double moved = double(shift[2 * b + axis]);
+        const double measured = double(shift[2 * b + axis]);
+        const double moved = isfinite(measured) ? measured : 0.0;  // not finite where the object diverges
         last[2 * j + axis] = moved;
         double direction = moved;
         if (adam) {

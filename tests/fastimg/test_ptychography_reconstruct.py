@@ -1,6 +1,7 @@
 """Reconstruction of virtual experiments: by known results, by invariants, and on both backends."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,7 +88,9 @@ CASES = {
     "whole pixels": {"subpixel": False},
     "momentum": {"momentum": 0.5},
     "atomic": {"deterministic": False},
-    "object signal": {"position_refinement": fastimg.ptychography.PositionRefinement(start=1)},
+    "object signal": {
+        "position_refinement": fastimg.ptychography.PositionRefinement("adam", "object", start=1)
+    },
     "gradient signal": {
         "position_refinement": fastimg.ptychography.PositionRefinement("zhang", "gradient", start=1)
     },
@@ -243,20 +246,23 @@ def test_a_callback_sees_each_iteration_and_can_end_it(placed, to_host):
 
 RESUMED = {
     "plain": {},
-    "adam": {"position_refinement": fastimg.ptychography.PositionRefinement(start=1), "momentum": 0.5},
+    "adam": {
+        "position_refinement": fastimg.ptychography.PositionRefinement("adam", "object", start=1),
+        "momentum": 0.5,
+    },
     "zhang": {
         "position_refinement": fastimg.ptychography.PositionRefinement("zhang", start=1),
-        "momentum": 0.5,
     },
 }
 
 
 @pytest.mark.parametrize("options", RESUMED.values(), ids=RESUMED)
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(placed, to_host, tmp_path, xp, options):
-    scan = placed(with_wrong_probe(experiment()[0]))
-    options = {"modes": 2, "iterations": 6, **options}
+    scan = with_wrong_probe(experiment()[0])
+    scan = placed(Scan(scan.intensities, scan.positions + 3000.0, probe=scan.probe))
+    options = {"modes": 2, "iterations": 9, **options}
     whole = reconstruct(scan, **options)
-    part = reconstruct(scan, callback=lambda state: state.iteration == 3, **options)
+    part = reconstruct(scan, callback=lambda state: state.iteration == 7, **options)
     part.save(tmp_path / "part.h5")
     part = fastimg.ptychography.Reconstruction.load(tmp_path / "part.h5")
     rest = reconstruct(scan, resume=part, **options)
@@ -316,6 +322,8 @@ def test_starts_that_do_not_fit_are_refused(xp, placed):
     with pytest.raises(ValueError, match=r"scan.positions\[.*outside object, which is 20×30"):
         reconstruct(scan, object=xp.ones((20, 30), np.complex64))
     with pytest.raises(ValueError, match="object has shape"):
+        reconstruct(scan, object=xp.ones(60, np.complex64))
+    with pytest.raises(ValueError, match="object is zero everywhere or not finite"):
         reconstruct(scan, object=xp.full((60, 60), np.nan, np.complex64))
     with pytest.raises(ValueError, match=r"probe has shape \(1, 8, 8\)"):
         reconstruct(scan, probe=xp.ones((8, 8), np.complex64))
@@ -323,6 +331,46 @@ def test_starts_that_do_not_fit_are_refused(xp, placed):
         reconstruct(scan, probe=xp.ones((2, SIZE, SIZE), np.complex64))
     with pytest.raises(ValueError, match="probe is zero everywhere"):
         reconstruct(scan, probe=xp.zeros((SIZE, SIZE), np.complex64))
+
+
+def test_counts_that_are_all_zero_are_refused(placed):
+    scan = experiment(grid=(2, 2))[0]
+    with pytest.raises(ValueError, match="intensities are zero"):
+        reconstruct(placed(Scan(0 * scan.intensities, scan.positions, probe=scan.probe)))
+
+
+def test_positions_in_other_units_are_told(placed):
+    scan = experiment(grid=(2, 2))[0]
+    with pytest.raises(ValueError, match=r"scan\.positions reach over .* in pixels of the object"):
+        reconstruct(placed(Scan(scan.intensities, 1e18 * scan.positions, probe=scan.probe)))
+    with pytest.warns(UserWarning, match="lie within one pixel"):
+        reconstruct(placed(Scan(scan.intensities, 1e-6 * scan.positions, probe=scan.probe)), iterations=1)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("signal", ["object", "gradient", "detector"])
+def test_a_refinement_that_diverges_still_gives_a_result(xp, placed, to_host, signal):
+    scan = experiment(grid=(3, 3), modes=2)[0]
+    refinement = fastimg.ptychography.PositionRefinement("fixed", signal, start=0)
+    with pytest.warns(fastimg.ConvergenceWarning):
+        found = reconstruct(
+            placed(scan), probe=xp.asarray(1e15 * scan.probe), modes=2, iterations=8,
+            position_refinement=refinement, alpha_object=2, alpha_probe=2, gamma=1e-4,
+        )  # fmt: skip
+    assert found.iterations == 8
+    assert np.isfinite(to_host(found.positions)).all()
+
+
+def test_numbers_of_numpy_are_numbers(placed, tmp_path):
+    refinement = fastimg.ptychography.PositionRefinement(step=np.float32(0.5), start=np.int64(1))
+    found = reconstruct(
+        placed(experiment(grid=(3, 3))[0]), iterations=np.int64(2), batch_size=np.int32(2),
+        probe_start=np.int8(1), gamma=np.float32(0.5), position_refinement=refinement,
+    )  # fmt: skip
+    found.save(tmp_path / "result.h5")
+    parameters = fastimg.ptychography.Reconstruction.load(tmp_path / "result.h5").parameters
+    assert parameters["algorithm"] == "rpie"
+    assert parameters["position_refinement"]["step"] == 0.5
 
 
 def test_a_single_position_is_refused(placed):
@@ -338,6 +386,16 @@ def test_results_of_other_scans_are_refused(placed):
         reconstruct(scan[:4], resume=found)
     with pytest.raises(TypeError, match="resume is a dict"):
         reconstruct(scan, resume={})
+    with pytest.raises(ValueError, match="resume lacks first, positions"):
+        reconstruct(scan, resume=replace(found, state={}))
+
+
+def test_positions_changed_before_resuming_are_used(placed, to_host):
+    scan = placed(experiment(grid=(3, 3))[0])
+    found = reconstruct(scan, iterations=1)
+    moved = replace(found, positions=found.positions + 0.25)
+    again = reconstruct(scan, iterations=2, resume=moved)
+    np.testing.assert_allclose(to_host(again.positions), to_host(moved.positions), atol=1e-12)
 
 
 def test_other_types_are_refused(placed):

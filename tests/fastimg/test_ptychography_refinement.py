@@ -51,7 +51,7 @@ def test_the_mean_position_stays(xp, to_host):
 
 def test_a_move_is_at_most_max_step_long(xp, to_host):
     scan = with_wrong_positions(experiment()[0], 1.0)
-    refinement = PositionRefinement("fixed", step=1e4, max_step=0.25, start=1)
+    refinement = PositionRefinement("fixed", "object", step=1e4, max_step=0.25, start=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = reconstruct(scan.to(xp), iterations=2, position_refinement=refinement)
@@ -62,11 +62,14 @@ def test_a_move_is_at_most_max_step_long(xp, to_host):
 @pytest.mark.host_only
 def test_boxes_never_leave_the_object():
     scan = experiment()[0]
-    refinement = PositionRefinement("fixed", step=1e6, max_step=50.0, start=0, schedule="constant")
+    refinement = PositionRefinement("fixed", "object", step=1e6, max_step=50.0, start=0, schedule="constant")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = reconstruct(scan, iterations=5, position_refinement=refinement)
-    assert np.isfinite(found.positions).all()
+    inside = found.positions - found.origin
+    room = np.array(found.object.shape) - found.probe.shape[-1]
+    assert inside.min() >= -0.5
+    assert (inside <= room + 0.5).all()
 
 
 @pytest.mark.host_only

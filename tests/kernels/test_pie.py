@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import fastimg
+from fastimg.kernels.cpu import pie as cpu_pie
 from tests.kernels.conftest import Changed
 from tests.kernels.pie_scenes import (
     BATCH,
@@ -20,6 +22,19 @@ from tests.kernels.pie_scenes import (
 )
 
 FAMILY = "pie"
+
+
+@pytest.fixture(autouse=True, params=["as called", "two threads"])
+def threads(request, device, monkeypatch):
+    """Run each test as it comes, and with the parallel versions that larger batches take on the CPU."""
+    if request.param == "as called":
+        return
+    precision = getattr(request.node, "callspec", None) and request.node.callspec.params.get("precision")
+    if device != "numpy" or precision != "float32":
+        pytest.skip("the parallel versions are the CPU's; one precision shows them")
+    if fastimg.get_num_threads() < 2:
+        pytest.skip("one thread only")
+    monkeypatch.setattr(cpu_pie, "PARALLEL_POINTS", 1)
 
 
 @pytest.mark.parametrize("subpixel", [False, True])

@@ -213,6 +213,7 @@ def gradient_shift(object, corner, numerator, power, shift):
 
 def move_positions(position, selection, shift, gain, adam, max_step, first, second, count, last):
     """Move positions against their shifts: by Adam's rule (Kingma and Ba, 2015) or in proportion."""
+    shift = np.where(np.isfinite(shift), shift, 0)  # not finite where a reconstruction diverges
     last[selection] = shift
     step = gain * shift
     if adam:
