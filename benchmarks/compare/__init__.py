@@ -3,4 +3,7 @@
 ``SYSTEMS`` maps a system to its module, whose ``compare(options)`` returns rows (`benchmarks.compare._rows`).
 """
 
-SYSTEMS = {"registration": "benchmarks.compare.registration"}
+SYSTEMS = {
+    "registration": "benchmarks.compare.registration",
+    "ptychography": "benchmarks.compare.ptychography",
+}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Comparison", "Figure", "Options", "Time", "printed"]
+__all__ = ["Comparison", "Figure", "Options", "Time", "columns", "figure_lines", "printed"]
 
 
 @dataclass(frozen=True)
@@ -56,34 +56,44 @@ class Time:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All figures and times of one system; ``data`` holds what else belongs in the JSON."""
+    """All figures and times of one system; ``data`` holds what else belongs in the JSON.
+
+    ``accuracy`` is the head of the times' last column, where it holds something else.
+    """
 
     system: str
     figures: list[Figure]
     times: list[Time]
     notes: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
+    accuracy: str = "accuracy"
 
 
 def printed(comparison: Comparison) -> Iterator[str]:
     """Lines of text for a terminal."""
     yield f"{comparison.system}: figures to reach"
-    marks = {True: "met", False: "SHORT", None: "not measured"}
-    yield from _columns(
-        ("figure", "on", "reached", "target", ""),
-        [(f.name, f.on, f.reached, f.target, marks[f.met]) for f in comparison.figures],
-    )
+    yield from figure_lines(comparison.figures)
     yield ""
     yield f"{comparison.system}: times, and how many times as fast"
-    yield from _columns(
-        ("work", "way", "time", "ratio", "accuracy"),
+    yield from columns(
+        ("work", "way", "time", "ratio", comparison.accuracy),
         [(t.work, t.way, _duration(t.seconds), f"{t.ratio:.2f}", t.accuracy) for t in comparison.times],
     )
     yield ""
     yield from comparison.notes
 
 
-def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def figure_lines(figures: Sequence[Figure]) -> Iterator[str]:
+    """Lines of a table of figures, each with whether it was met."""
+    marks = {True: "met", False: "SHORT", None: "not measured"}
+    yield from columns(
+        ("figure", "on", "reached", "target", ""),
+        [(f.name, f.on, f.reached, f.target, marks[f.met]) for f in figures],
+    )
+
+
+def columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Lines of a table with columns as wide as their widest cell."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, tuple("-" * width for width in widths), *rows):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -108,6 +108,12 @@ class Solver:
         self._shift, self._energy = xp.empty((batch, 2), real), xp.empty((batch, 2), np.float64)
         self._peak, self._value = xp.zeros(batch, np.int64), xp.empty(batch, np.complex128)
 
+    def release(self) -> None:
+        """Free the workspaces; there are no iterations after this."""
+        self._work = None
+        self._numerator = self._power = self._probe_numerator = self._model = None
+        self._current = self._updated = None
+
     def iterate(self, iteration: int) -> tuple[Any, Any]:
         """Use every position once.
 

@@ -220,7 +220,7 @@ def _iterated(run: Run, callback: Callable[[IterationState], Any] | None, progre
             state = IterationState(run.done, iterations, run.history, run.snapshot)
             if callback is not None and callback(state):
                 break
-    result = run.snapshot()
+    result = run.finish()
     _warn_of_divergence(result.history["error"])
     return result
 

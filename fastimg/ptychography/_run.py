@@ -33,11 +33,19 @@ class Run:
 
     def snapshot(self) -> Reconstruction:
         """Return the state as a result that later iterations do not change."""
+        return self._result(self.solver.object.copy(), self.solver.probe.copy())
+
+    def finish(self) -> Reconstruction:
+        """Return the state as a result, after the last iteration: nothing is copied, workspaces are freed."""
+        self.solver.release()
+        return self._result(self.solver.object, self.solver.probe)
+
+    def _result(self, object: Any, probe: Any) -> Reconstruction:
         xp, solver = self.xp, self.solver
         history = {name: values[: self.done] for name, values in self.history.items()}
         settings = asdict(solver.settings)
         return Reconstruction(
-            object=solver.object.copy(), probe=solver.probe.copy(),
+            object=object, probe=probe,
             positions=solver.positions + xp.asarray(self.origin, np.float64), origin=self.origin,
             history={k: v.copy() if xp is np else v.get() for k, v in history.items()},
             dose=solver.dose(), object_pixel=self.scan.object_pixel, parameters=settings,
