@@ -144,9 +144,8 @@ def compiled_move(precision: int) -> Callable[..., None]:
             if adam:
                 count[j] += 1
             for axis in range(2):
-                s = np.float64(shift[b, axis])
-                if not np.isfinite(s):  # of a reconstruction that diverges
-                    s = 0.0
+                # not finite where a reconstruction diverges
+                s = np.float64(shift[b, axis]) if np.isfinite(shift[b, axis]) else 0.0
                 last[j, axis] = s
                 step = gain[axis] * s
                 if adam:

@@ -6,6 +6,8 @@ fits the first-level cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
 from ._fft import column_fft
@@ -120,19 +122,31 @@ def measured_rows(simd: Simd, n: int, intensity: Value, mask: Value, mask_step: 
     ``mask`` holds a byte for each pixel (``mask_step`` 1) or for all (0). Whatever number stands behind a 0
     is not used.
     """
+    builder = simd.builder
     missing, share, tiny = simd.constant(-1.0), simd.constant(1.0 / n), simd.constant(TINY)
+    masked = builder.icmp_signed("!=", mask_step, ir.Constant(mask_step.type, 0))
 
     def counts(pixel: Value) -> Value:
         value = simd.load(simd.offset(intensity, pixel, simd.itemsize))
         return simd.select(simd.nonzero_bytes(simd.offset(mask, pixel, mask_step)), value, missing)
 
+    def root(value: Value) -> Value:
+        return simd.mul(simd.mul(value, share), simd.reciprocal_sqrt(simd.add(value, tiny)))
+
+    def store(start: Value, values: Sequence[Value]) -> None:
+        for i, value in enumerate(values):
+            simd.store(value, line_at(simd, target, simd.add_index(start, i)))
+
     with simd.loop(n // simd.lanes) as loop:
-        start = simd.builder.mul(loop.index, ir.Constant(loop.index.type, simd.lanes))
-        lines = simd.transpose([counts(simd.add_index(start, i * n)) for i in range(simd.lanes)])
-        for i, value in enumerate(lines):
-            root = simd.mul(simd.mul(value, share), simd.reciprocal_sqrt(simd.add(value, tiny)))
-            root = simd.select(simd.is_negative(value), missing, root)
-            simd.store(root, line_at(simd, target, simd.add_index(start, i)))
+        start = builder.mul(loop.index, ir.Constant(loop.index.type, simd.lanes))
+        with builder.if_else(masked) as (some, all_):
+            with some:
+                lines = simd.transpose([counts(simd.add_index(start, i * n)) for i in range(simd.lanes)])
+                store(start, [simd.select(simd.is_negative(v), missing, root(v)) for v in lines])
+            with all_:
+                places = [simd.add_index(start, i * n) for i in range(simd.lanes)]
+                lines = simd.transpose([simd.load(simd.offset(intensity, p, simd.itemsize)) for p in places])
+                store(start, [root(value) for value in lines])
 
 
 class _Modulus:

@@ -1,12 +1,12 @@
 """The updates of object and probe by a batch (equations 5 and 6) for ``pie.py``.
 
-Each row of the object gathers what the boxes over it hold, so threads share no pixel. Boxes are sorted by
-their first column; where one is alone, its pixels are changed at once; boxes that overlap are summed first.
+Each tile of the object, a vector of columns in a few rows, gathers what the boxes over it hold, in their
+order: the sums stay in registers, and threads share no pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -14,171 +14,98 @@ from llvmlite import ir
 from numba import prange, types
 
 from ._jit import array_type, jit
+from ._pie_blocks import Cell
 from ._pie_waves import number_types
 from ._simd import Simd, Value, lane_count, simd_kernel
 
 __all__ = ["compiled_object_update", "compiled_probe_update"]
 
 
-class _Pixels:
-    """A run of pixels of one row: whole vectors, or the last ones of the row."""
+class _Tile:
+    """A run of ``LANES`` pixels in a block of ``rows`` rows, and the sums over the boxes that cover them."""
 
-    def __init__(self, simd: Simd, first: Value, left: Value | None) -> None:
-        self.simd, self.first, self.left = simd, first, left
+    def __init__(self, simd: Simd, rows: int, start: Value) -> None:
+        self.simd, self.rows, self.start = simd, rows, start
+        self.sums = [[Cell(simd, simd.constant(0.0)) for _ in range(4)] for _ in range(rows)]
 
-    def real(self, address: Value) -> Value:
-        place = self.simd.offset(address, self.first, self.simd.itemsize)
-        return self.simd.load(place) if self.left is None else self.simd.load_head(place, self.left)
+    def add(self, n: Value, box: Value) -> None:
+        """Add the part of a box that lies in the tile; ``box`` is its row of the table of boxes."""
+        simd, item = self.simd, self.simd.itemsize
+        column = simd.builder.sub(self.start, simd.load_integer(box))
+        masks = [simd.inside(column, n, part) for part in (None, 0, 1)]
+        for row in range(self.rows):
+            numerator, power, constant = (simd.load_integer(box, 8 * (1 + 3 * row + i)) for i in range(3))
+            light = simd.masked_load(simd.offset(power, column, item), masks[0])
+            place = simd.offset(numerator, column, 2 * item)
+            line = [simd.masked_load(simd.offset(place, i, simd.bytes), masks[1 + i]) for i in (0, 1)]
+            heavy = simd.select(masks[0], simd.broadcast(constant), simd.constant(0.0))
+            for total, value in zip(self.sums[row], (*line, light, heavy), strict=True):
+                total.set(simd.add(total.get(), value))
 
-    def pair(self, address: Value) -> Sequence[Value]:
+    def change(
+        self, height: Value, width: Value, object: Value, stride: Value, step: Value, share: Value
+    ) -> None:
+        """Equation 6: value + step (total - value covered) / weight, where there is a weight."""
         simd = self.simd
-        place = simd.offset(address, self.first, 2 * simd.itemsize)
-        if self.left is None:
-            return simd.load(place), simd.load(place, simd.bytes)
-        return simd.load_pair_head(place, self.left)
-
-    def fetch(self, address: Value, stride: Value, size: int) -> None:
-        """Ask for the same pixels of the next row, ``stride`` bytes on, ``size`` bytes each."""
-        simd = self.simd
-        place = simd.offset(simd.builder.add(address, stride), self.first, size)
-        for part in range(max(1, size * simd.lanes // 64)):
-            simd.prefetch(simd.offset(place, part, 64))
-
-    def store_real(self, value: Value, address: Value) -> None:
-        place = self.simd.offset(address, self.first, self.simd.itemsize)
-        if self.left is None:
-            self.simd.store(value, place)
-        else:
-            self.simd.store_head(value, place, self.left)
-
-    def store_pair(self, values: Sequence[Value], address: Value) -> None:
-        simd = self.simd
-        place = simd.offset(address, self.first, 2 * simd.itemsize)
-        if self.left is None:
-            for half in (0, 1):
-                simd.store(values[half], place, half * simd.bytes)
-        else:
-            simd.store_pair_head(values, place, self.left)
+        rest = simd.builder.sub(width, self.start)
+        for row, sums in enumerate(self.sums):
+            *total, covered, constant = (cell.get() for cell in sums)
+            weight = simd.fma(share, covered, constant)
+            lit = simd.is_positive(weight)
+            factor = simd.mul(step, simd.reciprocal(simd.select(lit, weight, simd.constant(1.0))))
+            factor = simd.select(lit, factor, simd.constant(0.0))
+            factors, lights = simd.interleave((factor, factor)), simd.interleave((covered, covered))
+            exists = simd.builder.icmp_signed("<", ir.Constant(height.type, row), height)
+            left = simd.builder.select(exists, rest, ir.Constant(rest.type, 0))
+            place = simd.offset(simd.offset(object, row, stride), self.start, 2 * simd.itemsize)
+            value = simd.load_pair_head(place, left)
+            changes = [simd.sub(total[i], simd.mul(value[i], lights[i])) for i in (0, 1)]
+            changed = [simd.fma(factors[i], changes[i], value[i]) for i in (0, 1)]
+            simd.store_pair_head(changed, place, left)
 
 
-def _each_run(simd: Simd, count: Value, body: Callable[[_Pixels], None]) -> None:
-    builder, lanes = simd.builder, ir.Constant(count.type, simd.lanes)
-    whole = builder.udiv(count, lanes)
-    with simd.loop(whole) as loop:
-        body(_Pixels(simd, builder.mul(loop.index, lanes), None))
-    done = builder.mul(whole, lanes)
-    left = builder.sub(count, done)
-    with builder.if_then(builder.icmp_signed(">", left, ir.Constant(count.type, 0))):
-        body(_Pixels(simd, done, left))
-
-
-def _changed(
+@simd_kernel(1, called=True)
+def _change_rows(
     simd: Simd,
-    step: Value,
-    value: Sequence[Value],
-    total: Sequence[Value],
-    covered: Value,
-    weight: Value,
-) -> list[Value]:
-    """Equation 6: value + step (total - value covered) / weight, where there is a weight."""
-    lit = simd.is_positive(weight)
-    factor = simd.mul(step, simd.reciprocal(simd.select(lit, weight, simd.constant(1.0))))
-    factor = simd.select(lit, factor, simd.constant(0.0))
-    factors, lights = simd.interleave((factor, factor)), simd.interleave((covered, covered))
-    changes = [simd.sub(total[i], simd.mul(value[i], lights[i])) for i in (0, 1)]
-    return [simd.fma(factors[i], changes[i], value[i]) for i in (0, 1)]
-
-
-def _numbers(simd: Simd, address: Value) -> list[Value]:
-    return [simd.broadcast(address, i * simd.itemsize) for i in range(3)]
-
-
-def _bytes(simd: Simd, count: Value, size: int) -> Value:
-    return simd.builder.mul(count, ir.Constant(count.type, size))
-
-
-@simd_kernel(0, called=True)
-def _change_alone(
-    simd: Simd,
-    count: Value,
+    rows: int,
+    height: Value,
+    width: Value,
     object: Value,
     stride: Value,
-    numerator: Value,
-    power: Value,
-    numbers: Value,
-) -> None:
-    """Update pixels that one box covers; numbers are α, γ max power, 1 - γ."""
-    step, constant, share = _numbers(simd, numbers)
-    item = simd.itemsize
-    pitch, real_pitch = _bytes(simd, count, 2 * item), _bytes(simd, count, item)
-
-    def body(pixels: _Pixels) -> None:
-        pixels.fetch(object, stride, 2 * item)
-        pixels.fetch(numerator, pitch, 2 * item)
-        pixels.fetch(power, real_pitch, item)
-        light = pixels.real(power)
-        weight = simd.fma(share, light, constant)
-        value, total = pixels.pair(object), pixels.pair(numerator)
-        pixels.store_pair(_changed(simd, step, value, total, light, weight), object)
-
-    _each_run(simd, count, body)
-
-
-@simd_kernel(0, called=True)
-def _add_box(
-    simd: Simd,
+    n: Value,
+    boxes: Value,
     count: Value,
-    numerator: Value,
-    power: Value,
-    numbers: Value,
-    total: Value,
-    covered: Value,
-    weight: Value,
-) -> None:
-    """Add what a row of a box gives to the sums."""
-    _, constant, share = _numbers(simd, numbers)
-    item = simd.itemsize
-    pitch, real_pitch = _bytes(simd, count, 2 * item), _bytes(simd, count, item)
-
-    def body(pixels: _Pixels) -> None:
-        pixels.fetch(numerator, pitch, 2 * item)
-        pixels.fetch(power, real_pitch, item)
-        light, line, sums = pixels.real(power), pixels.pair(numerator), pixels.pair(total)
-        pixels.store_pair([simd.add(sums[i], line[i]) for i in (0, 1)], total)
-        pixels.store_real(simd.add(pixels.real(covered), light), covered)
-        heavy = simd.add(pixels.real(weight), simd.fma(share, light, constant))
-        pixels.store_real(heavy, weight)
-
-    _each_run(simd, count, body)
-
-
-@simd_kernel(0, called=True)
-def _change_summed(
-    simd: Simd,
-    count: Value,
-    object: Value,
-    stride: Value,
-    total: Value,
-    covered: Value,
-    weight: Value,
+    start: Value,
+    end: Value,
     numbers: Value,
 ) -> None:
-    """Update pixels from the sums."""
-    step, *_ = _numbers(simd, numbers)
+    """Update columns ``start`` … ``end`` of ``rows`` rows of the object, ``height`` if they are fewer.
 
-    def body(pixels: _Pixels) -> None:
-        pixels.fetch(object, stride, 2 * simd.itemsize)
-        value, sums = pixels.pair(object), pixels.pair(total)
-        light, heavy = pixels.real(covered), pixels.real(weight)
-        pixels.store_pair(_changed(simd, step, value, sums, light, heavy), object)
-
-    _each_run(simd, count, body)
+    A row of the table ``boxes``, which has ``count``, holds the first column of a box, then for each row of
+    the object the addresses of the box's row of the numerator, of the power, and of γ max power; those of
+    zeros where it has no row there. ``numbers`` are α and 1 - γ.
+    """
+    builder = simd.builder
+    step, share = simd.broadcast(numbers), simd.broadcast(numbers, simd.itemsize)
+    lanes = ir.Constant(start.type, simd.lanes)
+    reach = ir.Constant(start.type, simd.lanes - 1)
+    tiles = builder.udiv(builder.add(builder.sub(end, start), reach), lanes)
+    with simd.loop(tiles) as loop:
+        tile = _Tile(simd, rows, builder.add(start, builder.mul(loop.index, lanes)))
+        with simd.loop(count) as box_loop:
+            box = simd.offset(boxes, box_loop.index, 8 * (1 + 3 * rows))
+            past = builder.add(builder.sub(tile.start, simd.load_integer(box)), reach)
+            with builder.if_then(builder.icmp_unsigned("<", past, builder.add(n, reach))):
+                tile.add(n, box)
+        tile.change(height, width, object, stride, step, share)
 
 
 @lru_cache(None)
 def compiled_object_update(precision: int, parallel: bool) -> Callable[..., None]:
     real, complex_ = number_types(precision)
     item, lanes = precision // 8, lane_count(precision)
+    # the sums of a tile stay in registers: 32 of 64 bytes, else 16 of 32
+    rows = lanes * item // 16
     inputs = array_type(np.int64, 2), array_type(complex_, 3), array_type(real, 3), array_type(real, 1)
 
     @jit(
@@ -191,57 +118,43 @@ def compiled_object_update(precision: int, parallel: bool) -> Callable[..., None
         height, width = object.shape
         batch, n, _ = numerator.shape
         pitch = width * 2 * item
+        blocks = (height + rows - 1) // rows
         for thread in prange(threads):
-            sums = np.empty((4, width + lanes), real)
-            at_total = sums[0].ctypes.data
-            at_covered, at_weight = sums[2].ctypes.data, sums[3].ctypes.data
-            boxes = np.empty(batch, np.int64)
-            numbers = np.empty(3, real)
-            at_numbers = numbers.ctypes.data
-            numbers[0], numbers[2] = alpha, 1.0 - gamma
-            for row in range(thread, height, threads):
-                count = 0
+            zeros = np.empty(2 * n, real)
+            zeros[:] = 0
+            numbers = np.empty(len(power_peak) + 2, real)
+            numbers[0], numbers[1] = alpha, 1.0 - gamma
+            for i in range(len(power_peak)):
+                numbers[2 + i] = gamma * power_peak[i]
+            nothing, at_numbers = zeros.ctypes.data, numbers.ctypes.data
+            boxes = np.empty((batch + 1, 1 + 3 * rows), np.int64)
+            for block in range(thread, blocks, threads):
+                top = block * rows
+                start, end, count = width, 0, 0
                 for b in range(batch):
-                    if 0 <= row - corner[b, 0] < n:
-                        place = count
-                        while place > 0 and corner[boxes[place - 1], 1] > corner[b, 1]:
-                            boxes[place] = boxes[place - 1]
-                            place -= 1
-                        boxes[place] = b
-                        count += 1
-                i = 0
-                while i < count:
-                    first = i
-                    start = corner[boxes[i], 1]
-                    end = start + n
-                    i += 1
-                    while i < count and corner[boxes[i], 1] < end:
-                        end = corner[boxes[i], 1] + n
-                        i += 1
-                    place = object.ctypes.data + row * pitch + start * 2 * item
-                    if i - first > 1:
-                        sums.reshape(-1)[: 2 * (end - start)] = 0
-                        sums[2, : end - start] = 0
-                        sums[3, : end - start] = 0
-                    for k in range(first, i):
-                        b = boxes[k]
-                        own, shift = min(b, len(power) - 1), corner[b, 1] - start
-                        y = row - corner[b, 0]
-                        numbers[1] = gamma * power_peak[own]
-                        line, light = numerator[b, y].ctypes.data, power[own, y].ctypes.data
-                        if i - first == 1:
-                            _change_alone(precision, n, place, pitch, line, light, at_numbers)
-                        else:
-                            _add_box(
-                                precision, n, line, light, at_numbers, at_total + shift * 2 * item,
-                                at_covered + shift * item, at_weight + shift * item,
-                            )  # fmt: skip
-                    if i - first > 1:
-                        _change_summed(
-                            precision, end - start, place, pitch, at_total, at_covered, at_weight, at_numbers
-                        )
+                    y = top - corner[b, 0]
+                    if not -rows < y < n:
+                        continue
+                    column, own = corner[b, 1], min(b, len(power) - 1)
+                    start, end = min(start, column), max(end, column + n)
+                    line = numerator.ctypes.data + (b * n + y) * n * 2 * item
+                    light = power.ctypes.data + (own * n + y) * n * item
+                    heavy = at_numbers + (2 + own) * item
+                    boxes[count, 0] = column
+                    for r in range(rows):
+                        covers = 0 <= y + r < n
+                        boxes[count, 1 + 3 * r] = line + r * n * 2 * item if covers else nothing
+                        boxes[count, 2 + 3 * r] = light + r * n * item if covers else nothing
+                        boxes[count, 3 + 3 * r] = heavy if covers else nothing
+                    count += 1
+                place, table = object.ctypes.data + top * pitch, boxes.ctypes.data
+                if count:
+                    _change_rows(
+                        precision, rows, height - top, width, place, pitch, n, table, count, start, end,
+                        at_numbers,
+                    )  # fmt: skip
             # their last use: Numba frees an array there, whoever holds its address
-            sums[0, 0], numbers[0] = 0, 0
+            boxes[0, 0], zeros[0], numbers[0] = 0, 0, 0
 
     return run
 

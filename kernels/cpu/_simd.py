@@ -154,23 +154,15 @@ class Simd:
         """The first ``count`` complex numbers at an address, zeros after them; reads nothing else."""
         return self.deinterleave(*self.load_pair_head(address, count))
 
-    def load_head(self, address: Value, count: Value) -> Value:
-        """The first ``count`` numbers at an address, zeros after them; reads nothing else."""
-        return self._masked_load(address, self._head(count))
-
     def load_pair_head(self, address: Value, count: Value) -> list[Value]:
         """Two vectors with the first ``count`` complex numbers at an address, as they lie in memory."""
         masks = self._pair_heads(count)
-        return [self._masked_load(self.offset(address, i, self.bytes), mask) for i, mask in enumerate(masks)]
+        return [self.masked_load(self.offset(address, i, self.bytes), mask) for i, mask in enumerate(masks)]
 
     def store_pair_head(self, values: Sequence[Value], address: Value, count: Value) -> None:
         """Inverse of ``load_pair_head``; writes nothing else."""
         for i, mask in enumerate(self._pair_heads(count)):
             self._masked_store(values[i], self.offset(address, i, self.bytes), mask)
-
-    def store_head(self, value: Value, address: Value, count: Value) -> None:
-        """Store the first ``count`` lanes."""
-        self._masked_store(value, address, self._head(count))
 
     def _pair_heads(self, count: Value) -> list[Value]:
         twice = self.builder.shl(count, ir.Constant(_I64, 1))
@@ -180,7 +172,24 @@ class Simd:
         index = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(first, first + self.lanes)))
         return self.builder.icmp_signed("<", index, self.splat(self.builder.trunc(count, _I32), _I32))
 
-    def _masked_load(self, address: Value, mask: Value) -> Value:
+    def load_integer(self, address: Value, offset: int = 0) -> Value:
+        """The 64-bit integer at ``address + offset``."""
+        return self.builder.load(self.pointer(self.offset(address, 1, offset), _I64), align=8)
+
+    def inside(self, first: Value, count: Value, half: int | None = None) -> Value:
+        """Mask of the lanes whose number, from ``first`` on, is in 0 … ``count`` - 1.
+
+        With a ``half``, 0 or 1, that of each number twice, as complex numbers lie in the halves of a pair.
+        """
+        numbers = (
+            range(self.lanes) if half is None else [(half * self.lanes + i) // 2 for i in range(self.lanes)]
+        )
+        index = ir.Constant(ir.VectorType(_I32, self.lanes), list(numbers))
+        first, count = (self.splat(self.builder.trunc(value, _I32), _I32) for value in (first, count))
+        return self.builder.icmp_unsigned("<", self.builder.add(index, first), count)
+
+    def masked_load(self, address: Value, mask: Value) -> Value:
+        """The lanes of a mask at an address, zeros elsewhere; reads nothing else."""
         name = f"llvm.masked.load.v{self.lanes}f{self.precision}.p0"
         pointer = self.pointer(address, self.vector)
         kind = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,23 +82,32 @@ __all__ = [
 # Below this many points a batch is not worth waking other threads for (about 20 µs).
 PARALLEL_POINTS = 1 << 16
 
+# The updates are one pass, of less than a nanosecond a point: on two threads they pay later.
+UPDATES_EACH = 8
+
 
 def _precision(dtype: np.dtype) -> int:
-    return 32 if dtype in (np.float32, np.complex64) else 64
+    return 32 if dtype.char in "fF" else 64
+
+
+def _threads(tasks: int, points: int) -> int:
+    return min(get_num_threads(), tasks) if points >= PARALLEL_POINTS else 1
+
+
+def _run(
+    compiled: Callable[..., Callable[..., None]], key: tuple[Any, ...], threads: int, *arguments: Any
+) -> None:
+    """Call the serial or the parallel version with the number of threads last."""
+    kernel = compiled(*key, threads > 1)
+    if threads > 1:
+        run_parallel(kernel, *arguments, threads)
+    else:
+        kernel(*arguments, 1)
 
 
 def _call(compiled: Callable[..., Callable[..., None]], *key: Any, tasks: int, points: int) -> Any:
-    """Return a function that calls the serial or the parallel version with the number of threads last."""
-    threads = min(get_num_threads(), tasks) if points >= PARALLEL_POINTS else 1
-    kernel = compiled(*key, threads > 1)
-
-    def call(*arguments: Any) -> None:
-        if threads > 1:
-            run_parallel(kernel, *arguments, threads)
-        else:
-            kernel(*arguments, 1)
-
-    return call
+    """Return a function that calls the kernel with as many threads as the tasks are worth."""
+    return partial(_run, compiled, key, _threads(tasks, points))
 
 
 def workspace(probe: np.ndarray, batch: int, subpixel: bool, near_field: bool) -> Any:
@@ -277,13 +287,14 @@ def project(
             beta, work, numerator, power, power_peak, probe_numerator, probe_weight, model, error,
         )  # fmt: skip
         return
-    size, precision, batch, modes = probe.shape[-1], _precision(probe.dtype), len(corner), len(probe)
-    subpixel, update = int(len(fraction) > 0), len(probe_numerator) > 0
-    threads = min(get_num_threads(), batch) if batch * probe.size >= PARALLEL_POINTS else 1
+    batch, modes, size, precision = len(corner), len(probe), work.n, work.precision
+    subpixel, update = len(fraction) > 0, len(probe_numerator) > 0
+    threads = _threads(batch, batch * probe.size)
     memory = work.arguments(threads)
     compiled_prepare(size, precision, subpixel)(probe, power, power_peak, *memory)
-    key = size, precision, int(modes == 1), subpixel, int(len(model) > 0)
-    _call(compiled_positions, *key, tasks=batch, points=batch * probe.size)(
+    key = size, precision, int(modes == 1), int(subpixel), int(len(model) > 0)
+    _run(
+        compiled_positions, key, threads,
         object, corner, fraction, intensity, selection, mask, beta, modes, update,
         numerator, power, power_peak, model, error, *memory,
     )  # fmt: skip
@@ -305,16 +316,15 @@ def object_update(
 
     The sums are in the order of the batch, whether ``atomic`` or not, on any number of threads.
     """
-    real = power.dtype
-    call = _call(compiled_object_update, _precision(real), tasks=len(object), points=numerator.size)
-    call(object, corner, numerator, power, power_peak, alpha, gamma)
+    key, threads = (_precision(power.dtype),), _threads(len(object), numerator.size // UPDATES_EACH)
+    _run(compiled_object_update, key, threads, object, corner, numerator, power, power_peak, alpha, gamma)
 
 
 def probe_update(probe: np.ndarray, numerator: np.ndarray, weight: np.ndarray, alpha: float) -> None:
     """Equation 5, summed over a batch: probe (M, N, N) += α numerator / weight (N, N)."""
     real = weight.dtype
-    call = _call(compiled_probe_update, _precision(real), tasks=len(weight), points=probe.size)
-    call(probe.view(real), numerator.view(real), weight, alpha)
+    key, threads = (_precision(real),), _threads(len(weight), probe.size // UPDATES_EACH)
+    _run(compiled_probe_update, key, threads, probe.view(real), numerator.view(real), weight, alpha)
 
 
 def signal_boxes(
