@@ -1,4 +1,4 @@
-"""Times of ptychography per position: fastimg, plain NumPy and scipy.fft, PtyLab; and on two threads."""
+"""Times of ptychography per position beside plain NumPy, PtyLab and pty-chi; and on two threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import plain_ptychography
-from benchmarks.compare import _ptylab
+from benchmarks.compare import _ptychi, _ptylab
 from benchmarks.compare._rows import Figure, Time
 from fastimg._timing import Timing, interleaved, median_ratio
 from fastimg.ptychography import (
@@ -30,7 +30,7 @@ from fastimg.ptychography import (
 
 __all__ = ["PTYLAB", "mode_count", "scan_of", "speed", "threads"]
 
-PLAIN, PTYLAB = "plain NumPy + scipy.fft", "PtyLab ePIE"
+PLAIN, PTYLAB, PTYCHI = "plain NumPy + scipy.fft", "PtyLab ePIE", "pty-chi rPIE"
 OURS = "fastimg"
 # Ways to use it that the peers have not: what they cost
 EXTRAS: dict[str, dict[str, Any]] = {
@@ -100,6 +100,8 @@ def _timed(size: int, modes: int, rounds: int) -> dict[str, Timing]:
         ways[name] = (partial(_ours, scan, modes, iterations, **arguments), iterations)
     if _ptylab.is_installed():
         ways[PTYLAB] = (_ptylab.passes(scan, modes, 2), 2)
+    if _ptychi.is_usable():
+        ways[PTYCHI] = (_ptychi.passes(scan, modes, 2, BATCH), 2)
     calls = {name: call for name, (call, _) in ways.items()}
     timings = interleaved(calls, rounds=rounds, clock=time.process_time)
     return {name: _per_position(timings[name], times * len(scan)) for name, (_, times) in ways.items()}
