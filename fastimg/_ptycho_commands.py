@@ -68,6 +68,12 @@ _reading = _options(
 )
 
 
+def _part_of_update(name: str, most: float, default: float, explained: str) -> Callable[[Any], Any]:
+    """Return the option of a number above 0 up to ``most``."""
+    kind = click.FloatRange(0, most, min_open=True)
+    return click.option(name, type=kind, default=default, show_default=True, help=explained)
+
+
 @click.group()
 def ptycho() -> None:
     """Ptychography: simulate a scan, reconstruct it, look at it."""
@@ -86,34 +92,10 @@ def ptycho() -> None:
 )
 @click.option("--modes", type=COUNT, default=1, show_default=True, help="Incoherent modes of the probe.")
 @click.option("--batch-size", type=COUNT, default=8, show_default=True, help="Positions used at a time.")
-@click.option(
-    "--alpha-object",
-    type=click.FloatRange(0, 2, min_open=True),
-    default=0.75,
-    show_default=True,
-    help="Step of the object's update.",
-)
-@click.option(
-    "--alpha-probe",
-    type=click.FloatRange(0, 2, min_open=True),
-    default=0.75,
-    show_default=True,
-    help="Step of the probe's update.",
-)
-@click.option(
-    "--gamma",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.3,
-    show_default=True,
-    help="Regularisation of the object's update.",
-)
-@click.option(
-    "--beta",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.5,
-    show_default=True,
-    help="Regularisation of the probe's update.",
-)
+@_part_of_update("--alpha-object", 2, 0.75, "Step of the object's update.")
+@_part_of_update("--alpha-probe", 2, 0.75, "Step of the probe's update.")
+@_part_of_update("--gamma", 1, 0.3, "Regularisation of the object's update.")
+@_part_of_update("--beta", 1, 0.5, "Regularisation of the probe's update.")
 @click.option(
     "--momentum",
     type=click.FloatRange(0, 1, max_open=True),

@@ -202,7 +202,7 @@ def reconstruct(
         beta=float(beta), momentum=float(momentum), position_refinement=position_refinement,
         subpixel=bool(subpixel), probe_start=int(probe_start), orthogonalize=bool(orthogonalize),
         deterministic=bool(deterministic),
-        seed=_seed(rng) if resume is None else _seed_of(resume),
+        seed=_seed(rng if resume is None else 0),
     )  # fmt: skip
     if resume is None:
         return _iterated(fresh(xp, scan, settings, modes, probe, object), callback, progress)
@@ -247,11 +247,6 @@ def _warn_of_divergence(error: np.ndarray) -> None:
 
 def _seed(rng: int | np.random.Generator | None) -> int:
     return int(np.random.default_rng(rng).integers(1 << 62))
-
-
-def _seed_of(resume: Any) -> int:
-    parameters = getattr(resume, "parameters", {})
-    return int(parameters.get("seed", 0))
 
 
 def _check_scan(scan: Any) -> None:

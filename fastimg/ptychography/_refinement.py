@@ -50,7 +50,9 @@ class PositionRefinement:
     signal : {"gradient", "object", "detector"}, optional
         Where the shift is measured. ``"object"``: between the box of the object before and after its update,
         by matrix-DFT cross-correlation, in the window of the illumination and with the mean there removed
-        (XCORR_A of [1]_). ``"detector"``: between the modelled and the measured amplitudes (XCORR_B of [1]_).
+        (XCORR_A of [1]_). ``"detector"``: between the modelled and the measured amplitudes (XCORR_B of [1]_);
+        of use in the near field of a smooth beam, while in the far field, and behind a diffuser, it leads
+        positions astray.
         ``"gradient"``: the Gauss-Newton step of the exit waves' misfit.
     step : float, optional
         Adam: the distance of a step in pixels, 0.2. Zhang, fixed: what a shift is multiplied by (Zhang: at

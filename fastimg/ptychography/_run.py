@@ -95,7 +95,7 @@ def resumed(xp: ModuleType, scan: Scan, settings: Settings, resume: Reconstructi
     origin = np.asarray(resume.origin, np.float64)
     start = xp.asarray(_on_host(scan.positions) - origin)
     _check_resumable(resume)
-    settings = replace(settings, modes=len(resume.probe))
+    settings = replace(settings, modes=len(resume.probe), seed=int(resume.parameters["seed"]))
     state = {name: _on_host(value) for name, value in resume.state.items()}
     # the state has them in the object's pixels, since adding and subtracting the origin rounds
     places = state["positions"]

@@ -1,4 +1,4 @@
-"""LLVM vectors inside Numba functions: the one place that emits them.
+"""LLVM vectors inside Numba functions: the one place that emits them, and long for that.
 
 How to read it
 --------------

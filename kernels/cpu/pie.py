@@ -1,5 +1,7 @@
 """Ptychography by (M-)rPIE mini-batches on the CPU: the twins of ``kernels/cuda/pie.py``.
 
+Long, since a family is one module; what the launchers call is in ``_pie_*.py``, by subject.
+
 B positions of a batch, J positions of the scan, M probe modes, N × N pixels of a frame, H × W pixels of the
 object; T is float32 or float64, C the complex type of that precision. All arrays are C-contiguous; outputs
 are given and written. A box is the N × N crop of the object at ``corner``; the probe's frame is moved by

@@ -2,13 +2,22 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fastimg.ptychography import PositionRefinement, Scan, position_error, reconstruct
+from fastimg.ptychography import (
+    PositionRefinement,
+    Scan,
+    gaussian_probe,
+    position_error,
+    raster_positions,
+    reconstruct,
+    simulate,
+)
 from fastimg.ptychography._refinement import Refiner
-from tests.fastimg.ptychography_cases import experiment
+from tests.fastimg.ptychography_cases import experiment, smooth_object
 
 
 def with_wrong_positions(scan, rms, seed=0):
@@ -31,6 +40,23 @@ def test_wrong_positions_are_mended(gain, signal):
     assert np.isfinite(found.history["position_change"]).all()
     assert (found.history["position_change"][:5] == 0).all()
     assert (found.history["position_change"][5:] > 0).all()
+
+
+@pytest.mark.host_only
+@pytest.mark.filterwarnings("ignore:.*sampl")
+def test_the_detectors_signal_mends_positions_in_the_near_field_of_a_smooth_beam():
+    rng = np.random.default_rng(0)
+    true = raster_positions((8, 8), 7, jitter=1.75, rng=rng) + 5
+    scan = simulate(
+        smooth_object(rng, (128, 128)).astype(np.complex64), gaussian_probe(64, 36), true,
+        photons=5e6, rng=rng, propagator="near-field", wavelength=1e-10,
+        distance=0.2, detector_pixel=1e-6,
+    )  # fmt: skip
+    errors = rng.normal(size=true.shape)
+    wrong = replace(scan, positions=true + errors - errors.mean(axis=0))
+    refinement = PositionRefinement("fixed", "detector")
+    found = reconstruct(wrong, iterations=40, position_refinement=refinement)
+    assert position_error(found.positions, true) < 0.75 * position_error(wrong.positions, true)
 
 
 @pytest.mark.host_only

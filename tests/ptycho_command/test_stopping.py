@@ -13,26 +13,11 @@ from fastimg.ptychography import (
     Scan,
     reconstruct,
 )
-from tests.ptycho_command import assert_same, run, simulate_small
+from tests.ptycho_command import assert_same, run
 
 pytestmark = pytest.mark.host_only
 
 SETTINGS = ("--modes", 2, "--refine-positions", "--momentum", 0.8)
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    return simulate_small(tmp_path_factory.mktemp("scan"))
-
-
-@pytest.fixture
-def scan(simulated):
-    return simulated / "scan.cxi"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "result.h5"
 
 
 def interrupting(monkeypatch, *iterations):

@@ -11,24 +11,9 @@ from fastimg.io.cxi import CXIScan, write_cxi
 from fastimg.ptychography import (
     Reconstruction,
 )
-from tests.ptycho_command import run, simulate_small
+from tests.ptycho_command import run
 
 pytestmark = pytest.mark.host_only
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    return simulate_small(tmp_path_factory.mktemp("scan"))
-
-
-@pytest.fixture
-def scan(simulated):
-    return simulated / "scan.cxi"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "result.h5"
 
 
 def refused(folder, *arguments):

@@ -15,24 +15,9 @@ from fastimg.ptychography import (
     position_error,
     reconstruct,
 )
-from tests.ptycho_command import assert_same, run, simulate_small
+from tests.ptycho_command import assert_same, run
 
 pytestmark = pytest.mark.host_only
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    return simulate_small(tmp_path_factory.mktemp("scan"))
-
-
-@pytest.fixture
-def scan(simulated):
-    return simulated / "scan.cxi"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "result.h5"
 
 
 def test_a_simulated_scan_has_what_was_asked_for(simulated):
