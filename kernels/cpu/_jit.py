@@ -49,14 +49,26 @@ def array_type(dtype: DTypeLike, ndim: int, *, readonly: bool = True) -> types.A
 
 
 def jit(
-    signature: Any = None, *, parallel: bool = False, fastmath: bool | set[str] = False
+    signature: Any = None,
+    *,
+    parallel: bool = False,
+    fastmath: bool | set[str] = False,
+    internal: bool = False,
 ) -> Callable[[Function], Function]:
     """Compile without the GIL, with NumPy's error model, from the disk cache where there is one.
 
-    ``fastmath`` is for kernels whose error a test bounds.
+    ``fastmath`` is for kernels whose error a test bounds; ``internal`` for functions that only compiled ones
+    call: they do without the code that takes Python's arguments, which is slow to compile.
     """
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if internal else {}
     compile_as: Any = partial(
-        numba.njit, signature, nogil=True, error_model="numpy", parallel=parallel, fastmath=fastmath
+        numba.njit,
+        signature,
+        nogil=True,
+        error_model="numpy",
+        parallel=parallel,
+        fastmath=fastmath,
+        **options,
     )
 
     # Numba's cache tells versions of a function apart by signature, code and free variables, not by options

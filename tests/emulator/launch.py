@@ -267,8 +267,8 @@ class Kernel:
 
 def _c_array(argument: arguments.ArrayArgument) -> _CArray:
     array = argument.array
-    # log2 of the bytes for which the checks keep one record: those of an element, 4 to 16
-    cell_shift = min(max(array.itemsize.bit_length() - 1, 2), 4)
+    # log2 of the bytes for which the checks keep one record: those of an element, 1 to 16
+    cell_shift = min(array.itemsize.bit_length() - 1, 4)
     return _CArray(array.ctypes.data, array.nbytes, argument.label.encode(), argument.writable, cell_shift)
 
 

@@ -213,6 +213,17 @@ def test_overlapping_views_are_one_memory():
     run((1,), (32,), (memory[:32], memory[:32]))
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("unsigned char", np.uint8), ("short", np.int16)])
+def test_threads_may_change_neighbouring_bytes(name, dtype):
+    source = f'extern "C" __global__ void change({name}* a, int i) {{ ++a[threadIdx.x]; a[i] = a[0]; }}'
+    run, values = Module(source).kernels["change"], np.zeros(64, dtype)
+    source_of_each = source.replace("a[i] = a[0]", "a[threadIdx.x] += i")
+    Module(source_of_each).kernels["change"]((1,), (64,), (values, np.int32(1)))
+    assert (values == 2).all()
+    with pytest.raises(EmulatorError, match="data race"):
+        run((1,), (64,), (values, np.int32(63)))
+
+
 UNDEFINED = {
     "lanes of no mask": ("if (__activemask()) a[0] = 1;", "__activemask.. has no defined meaning"),
     "a large frame": (

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from fastimg.kernels.cuda import _launch, _module, pie, registration
-from tests.emulator import EmulatorError, cupy_standin, pie_mutations, schedules
+from fastimg.kernels.cuda import _launch, _module, pie, plate, registration
+from tests.emulator import EmulatorError, cupy_standin, pie_mutations, plate_mutations, schedules
 from tests.reference import pie as plain_pie
+from tests.reference import plate as plain_plate
 from tests.reference import registration as plain_registration
 
 pytestmark = pytest.mark.host_only
@@ -129,6 +130,7 @@ MUTATIONS = {
         r"(data race|out-of-bounds|unset shared memory).*subpixel\.cu",
     ),
     **{f"pie: {name}": Mutation(*row) for name, row in pie_mutations.CAUGHT.items()},
+    **{f"plate: {name}": Mutation(*row) for name, row in plate_mutations.CAUGHT.items()},
 }
 
 
@@ -155,17 +157,23 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], list[Any]]]] = {
     "matrix_dft": lambda rng: ([spectra(rng), POSITIONS], [((3, 10, 23), np.complex64)]),
     "fourier_shift": lambda rng: ([spectra(rng), rng.normal(size=(3, 2))], [(SHAPE, np.complex64)]),
     **pie_mutations.ARGUMENTS,
+    **plate_mutations.ARGUMENTS,
 }
 
 
 def run(name):
     """Run a launcher on the emulated device and compare with the plain reference."""
     cupy = cupy_standin.module()
-    is_pie = name in pie_mutations.ARGUMENTS
-    launchers, plain = (pie, plain_pie) if is_pie else (registration, plain_registration)
+    launchers, plain = registration, plain_registration
+    if name in pie_mutations.ARGUMENTS:
+        launchers, plain = pie, plain_pie
+    elif name in plate_mutations.ARGUMENTS:
+        launchers, plain = plate, plain_plate
     inputs, outputs = ARGUMENTS[name](np.random.default_rng(0))
-    host = inputs + [np.empty(*output) for output in outputs]
-    device = [cupy.asarray(value) if isinstance(value, np.ndarray) else value for value in inputs]
+    host = [value(plain, np.asarray) if callable(value) else value for value in inputs]
+    host += [np.empty(*output) for output in outputs]
+    device = [value(launchers, cupy.asarray) if callable(value) else value for value in inputs]
+    device = [cupy.asarray(value) if isinstance(value, np.ndarray) else value for value in device]
     device += [cupy.empty(*output) for output in outputs]
     function = name.rpartition(" ")[2]
     getattr(launchers, function)(*device)
@@ -206,9 +214,11 @@ def plant(device, mutation):
     assert text.count(mutation.correct) == 1, f"{text.count(mutation.correct)} times in the source"
     missing_lines = mutation.correct.count("\n") - mutation.wrong.count("\n")
     assert not missing_lines, "the lines after the mutation would have other numbers"
-    mutated = text.replace(mutation.correct, mutation.wrong)
-    device.setattr(_module, "source", lambda family: mutated)
-    device.setattr(_module, "instantiations", lambda family: dict.fromkeys(mutation.kernels, 0))
+    mutated = {mutation.family: text.replace(mutation.correct, mutation.wrong)}
+    kernels = {mutation.family: dict.fromkeys(mutation.kernels, 0)}
+    source, instantiations = _module.source, _module.instantiations
+    device.setattr(_module, "source", lambda family: mutated.get(family) or source(family))
+    device.setattr(_module, "instantiations", lambda family: kernels.get(family) or instantiations(family))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -225,6 +235,7 @@ GRIDS = {
         "probe_power", "exit_waves", "object_numerator", "shift_modes", "unshift_modes", "sum_probe_changes",
         "sum_probe_weights", "signal_boxes", "gradient_shift",
     ),
+    plate: ("gradient", "product", "dot", "slope", "clipped_step", "pool", "upsample"),
 }  # fmt: skip
 
 
@@ -241,12 +252,13 @@ def test_a_grid_that_is_too_small_is_named(launchers, name, device):
 
 
 @pytest.mark.parametrize("narrow", [{int: np.int32}, {float: np.float32}, {bool: np.int32}])
-@pytest.mark.parametrize("family", ["registration", "pie"])
+@pytest.mark.parametrize("family", ["registration", "pie", "plate"])
 def test_a_scalar_of_the_wrong_type_is_named(family, narrow, device):
     device.setattr(_launch, "SCALARS", _launch.SCALARS | narrow)
     floats, others = {
         "registration": ("refine_peak", "cross_power_packed"),
         "pie": ("sum_probe_weights", "apply_transfer"),
+        "plate": ("gradient", "upsample"),
     }[family]
     with pytest.raises(TypeError, match=r"wrong scalar type: argument \d '\w+' is passed as \w+32"):
         run(floats if float in narrow else others)
@@ -262,6 +274,7 @@ WRONG = {
         "",
     ),
     **{f"pie: {name}": Mutation(*row, "") for name, row in pie_mutations.WRONG.items()},
+    **{f"plate: {name}": Mutation(*row, "") for name, row in plate_mutations.WRONG.items()},
 }
 
 

@@ -57,15 +57,18 @@ _TAKE_SEQUENCES = names("""
     unravel_index vstack zeros
 """)
 _ALIGNMENT = 512  # of what cudaMalloc returns
+_GUARD = 1 << 16  # bytes on both sides, so that an access just outside of an array falls into no other one
 
 
 def empty(shape: Any, dtype: Any = float, order: Any = "C") -> ndarray:
     """Return an array full of bytes 0xFF: NaN in floating point, -1 in signed integers."""
     dtype = np.dtype(dtype)
     count = int(np.prod(shape, dtype=np.int64))
-    memory = np.full(count * dtype.itemsize + _ALIGNMENT, 0xFF, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    elements = memory[start : start + count * dtype.itemsize].view(dtype)
+    size = count * dtype.itemsize
+    memory = np.empty(size + 2 * _GUARD + _ALIGNMENT, np.uint8)
+    start = -(memory.ctypes.data + _GUARD) % _ALIGNMENT + _GUARD
+    memory[start : start + size] = 0xFF
+    elements = memory[start : start + size].view(dtype)
     return ndarray._over(elements.reshape(shape, order=order))
 
 

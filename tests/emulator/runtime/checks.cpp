@@ -186,7 +186,7 @@ void touch(const Place& place, Cell& cell, const Access& now, Use use, const voi
 void touch_all(const Place& place, size_t size, Use use, const void* pc) {
     Access now = access_now(use == Use::atomic);
     const size_t width = size_t(1) << place.shift;
-    const int part_shift = place.shift - 2;
+    const int part_shift = std::max(place.shift - 2, 0);
     for (size_t begin = place.offset, end = place.offset + size; begin < end;) {
         const size_t cell = begin >> place.shift, next = std::min(end, (cell + 1) * width);
         const size_t first_part = begin % width >> part_shift, last_part = (next - 1) % width >> part_shift;

@@ -121,7 +121,7 @@ struct Array {
     size_t size;
     const char* label;
     bool writable;
-    int cell_shift;  // log2 of the bytes that one cell of shadow memory stands for, at least 2
+    int cell_shift;  // log2 of the bytes that one cell of shadow memory stands for
 };
 struct SharedVariable {
     size_t offset, size;
