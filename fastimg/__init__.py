@@ -17,7 +17,7 @@ if not (_Path(__file__).parent / "kernels").is_dir():
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["io", "kernels", "ptychography", "registration"],
+    submodules=["dequantization", "io", "kernels", "ptychography", "registration"],
     submod_attrs={
         "_warnings": ["ConvergenceWarning"],
         "_threads": ["get_num_threads", "set_num_threads"],
