@@ -51,6 +51,7 @@ EXTRAS["test"] = [
     "cuda-bindings>=13",
     "nvidia-cuda-nvrtc>=13",
     "nvidia-cuda-cuobjdump>=13",
+    "rasterio>=1.3",
     *EXTRAS["demo"],
 ]
 EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if "cuda" not in name for need in needs})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ DTYPES = ("float32", "float64", "complex64", "complex128")
 
 FRAME_SIZES = (64, 128, 256)
 MODES = (1, 3)
+
+MODELS: tuple[Literal["plate", "membrane"], ...] = ("plate", "membrane")
 
 # Two images of the largest size: the kernels use several threads from 2**16 points and two pairs on
 _BATCH_POINTS = 2 * max(SIZES) ** 2
@@ -90,7 +92,26 @@ def _reconstruct(size: int, modes: int, subpixel: bool) -> None:
         )  # fmt: skip
 
 
+def _dequantization() -> Iterator[Step]:
+    for size, model in product(SIZES, MODELS):
+        yield Step(f"dequantization {size}² {model}", partial(_dequantize, size, model))
+
+
+def _dequantize(size: int, model: Literal["plate", "membrane"]) -> None:
+    from fastimg import dequantization
+
+    codes = (16 * np.hypot(*np.mgrid[-0.7 : 0.7 : size * 1j, -0.7 : 0.7 : size * 1j])).astype(np.uint8)
+    hole = np.zeros(codes.shape, bool)
+    hole[size // 4 : size // 2, size // 4 : size // 2] = True
+    masks: tuple[dict[str, Any], ...] = (
+        {}, {"mask": hole, "mask_mode": "cut"}, {"mask": hole, "boundary": "even"},
+    )  # fmt: skip
+    for settings in masks:
+        dequantization.dequantize(codes, bits=4, model=model, tol=0.1, **settings)
+
+
 STEPS: dict[str, Callable[[], Iterator[Step]]] = {
     "registration": _registration,
     "ptychography": _ptychography,
+    "dequantization": _dequantization,
 }

@@ -15,6 +15,7 @@ import click
 import fastimg
 from fastimg import _warmup
 from fastimg._command_messages import input_errors
+from fastimg._dequantize_commands import dequantize
 from fastimg._ptycho_commands import ptycho
 from fastimg.demo import CHAPTERS, run
 
@@ -30,6 +31,7 @@ def main() -> None:
 
 
 main.add_command(ptycho)
+main.add_command(dequantize)
 
 
 @main.command()
@@ -67,9 +69,10 @@ def _readable(facts: dict[str, Any]) -> Iterator[str]:
 def warmup(systems: tuple[str, ...]) -> None:
     """Compile the kernels of each SYSTEM, or of all of them, ahead of their first use.
 
-    Covers registration of images of 64², 128², 256² and 512² in both precisions, real and complex, and
-    ptychography of frames of 64², 128² and 256² in single precision, with one mode or several. Afterwards
-    removes what was compiled from other versions of the kernels.
+    Covers registration of images of 64², 128², 256² and 512² in both precisions, real and complex,
+    ptychography of frames of 64², 128² and 256² in single precision, with one mode or several, and
+    de-quantization of images of 64², 128², 256² and 512² with a plate and with a membrane, with a mask and
+    without. Afterwards removes what was compiled from other versions of the kernels.
     """
     from tqdm import tqdm
 

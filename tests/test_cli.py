@@ -108,7 +108,21 @@ def test_warmup_covers_every_size_with_one_mode_and_several_and_moving_positions
     assert len(labels) == 12
     assert labels[0] == "ptychography 64² 1 modes, whole pixels"
     assert labels[-1] == "ptychography 256² 3 modes, sub-pixel, refinement"
-    assert {step.label.split()[0] for step in _warmup.steps()} == {"registration", "ptychography"}
+    assert {step.label.split()[0] for step in _warmup.steps()} == set(_warmup.STEPS)
+
+
+def test_warmup_covers_every_size_with_a_plate_and_a_membrane():
+    labels = [step.label for step in _warmup.steps(("dequantization",))]
+    assert len(labels) == 8
+    assert labels[0] == "dequantization 64² plate"
+    assert labels[-1] == "dequantization 512² membrane"
+
+
+def test_after_the_warmup_of_dequantization_nothing_is_compiled(monkeypatch):
+    monkeypatch.setattr(_warmup, "SIZES", (32,))
+    assert run("warmup", "dequantization").exit_code == 0
+    again = run("warmup", "dequantization")
+    assert "dequantization: 0 files added" in again.output
 
 
 def test_after_the_warmup_of_ptychography_nothing_is_compiled(monkeypatch):

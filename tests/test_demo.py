@@ -13,9 +13,11 @@ pytest.importorskip("jinja2")
 
 from fastimg import demo
 from fastimg._timing import Timing, interleaved, median_ratio
-from fastimg.demo import _plain_ptychography, _plain_registration
+from fastimg.demo import _plain_dequantization, _plain_ptychography, _plain_registration
+from fastimg.demo import dequantization as dequantization_chapter
 from fastimg.demo import ptychography as ptychography_chapter
 from fastimg.demo import registration as chapter
+from fastimg.demo._dequantization_images import METHODS, function_example, score, sky_example
 from fastimg.demo._photographs import PHOTOGRAPHS, shifted_photographs
 
 pytestmark = pytest.mark.host_only
@@ -151,6 +153,79 @@ def test_the_plain_engine_keeps_the_truth_and_moves_towards_it():
     for _ in range(20):
         _plain_ptychography.iterate(object, kept, intensities, corners, range(4))
     assert np.linalg.norm(object - truth) < 0.7 * before
+
+
+@pytest.fixture(scope="module")
+def dequantization_report(tmp_path_factory):
+    """Run the demo of de-quantization on small images, once."""
+    folder = tmp_path_factory.mktemp("dequantization")
+    with pytest.MonkeyPatch.context() as patch:
+        small = partial(dequantization_chapter.write, sky_size=96, function_size=32, rounds=2)
+        patch.setattr(dequantization_chapter, "write", small)
+        return demo.run(["dequantization"], folder)
+
+
+def test_the_chapter_on_dequantization_is_whole(dequantization_report):
+    html = dequantization_report.read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 5
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", html)
+    names = ("sky", "profile", "functions", "quality", "time")
+    pictures = {path.name for path in (dequantization_report.parent / "pictures").iterdir()}
+    assert pictures == {f"dequantization-{name}.png" for name in names}
+
+
+def test_figures_of_dequantization_in_the_report_are_measured(dequantization_report):
+    report = json.loads((dequantization_report.parent / "report.json").read_text())
+    figures = report["systems"]["dequantization"]
+    example = function_example("Rosenbrock", 3, 32)
+    for way in ("zero padding", "plate"):
+        psnr, _ = score(example, METHODS[way](example))
+        assert figures["psnr_ssim"]["Rosenbrock"]["3"][way][0] == pytest.approx(psnr, abs=0.01)
+    # of two bits without noise the plate makes most, and noise is what relaxed bins are for
+    for name in ("Gaussian", "Rosenbrock"):
+        by_way = figures["psnr_ssim"][name]["2"]
+        assert max(by_way, key=lambda way: by_way[way][0]) == "plate"
+    assert (
+        figures["psnr_ssim"]["sky"]["4"]["plate, relaxed"][0] > figures["psnr_ssim"]["sky"]["4"]["plate"][0]
+    )
+    assert max(figures["energy_above_minimum"].values()) <= dequantization_chapter.GAP
+    assert figures["rms_difference_from_plain_numpy"] < 0.05
+    assert set(figures["times_as_fast"]) >= {"plain NumPy", "dequantize, 1 thread"}
+
+
+def test_zero_padding_gives_the_figures_of_the_paper():
+    # table 1: PSNR and SSIM to four digits
+    table = {
+        ("Gaussian", 2): (17.0239, 0.4174), ("Gaussian", 3): (23.0882, 0.7585),
+        ("Gaussian", 5): (35.6112, 0.9831), ("Rosenbrock", 2): (19.3146, 0.3118),
+        ("Rosenbrock", 3): (24.5547, 0.5317), ("Rosenbrock", 5): (36.4029, 0.8999),
+    }  # fmt: skip
+    for (name, bits), expected in table.items():
+        example = function_example(name, bits)
+        assert score(example, METHODS["zero padding"](example)) == pytest.approx(expected, abs=6e-5)
+
+
+def test_the_foreground_of_the_sky_does_not_count():
+    example = sky_example(4)
+    assert 0.1 < example.left.mean() < 0.4
+    values = METHODS["middle of the bins"](example)
+    psnr, _ = score(example, values)
+    values[:, example.left] = 255
+    assert score(example, values)[0] == psnr
+
+
+def test_the_plain_iteration_lowers_the_energy_within_the_bins():
+    lower = function_example("Gaussian", 3).codes[0].astype(float)
+    energies = []
+
+    def look(values):
+        assert ((lower <= values) & (values <= lower + 1)).all()
+        energies.append(_plain_dequantization.bending_energy(values))
+        return len(energies) == 20
+
+    _plain_dequantization.iterate(lower, lower + 1, 1000, coarse_steps=100, callback=look, every=5)
+    assert len(energies) == 20
+    assert (np.diff(energies) < 0).all()
 
 
 def test_candidates_take_turns():

@@ -21,6 +21,7 @@ __all__ = ["CHAPTERS", "run"]
 CHAPTERS = {
     "registration": "fastimg.demo.registration",
     "ptychography": "fastimg.demo.ptychography",
+    "dequantization": "fastimg.demo.dequantization",
 }
 
 NEEDED = {"skimage": "scikit-image", "matplotlib": "matplotlib", "jinja2": "jinja2"}

@@ -4,6 +4,11 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["cxi", "images"],
-    submod_attrs={"cxi": ["CXIScan", "read_cxi", "write_cxi"], "images": ["read_images", "write_image"]},
+    submodules=["cxi", "images", "png", "raster"],
+    submod_attrs={
+        "cxi": ["CXIScan", "read_cxi", "write_cxi"],
+        "images": ["read_images", "write_image"],
+        "png": ["PNGImage", "read_png", "write_png"],
+        "raster": ["Raster", "read_raster", "write_raster"],
+    },
 )

@@ -7,8 +7,44 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-__all__ = ["replaced_when_whole"]
+__all__ = ["check_target", "replaced_when_whole"]
+
+
+def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
+    """See whether a file can be written, before the work that makes it.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        The file to be written.
+    *sources : pathlib.Path
+        Files that it must not replace.
+    overwrite : bool, optional
+        Whether it may be there already.
+
+    Raises
+    ------
+    OSError
+        If its folder does not exist or cannot be written.
+    ValueError
+        If it is there already, or is one of ``sources``.
+    """
+    folder = target.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"the folder {folder} of {target.name} does not exist")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; a file name is needed")
+    if any(target.exists() and target.samefile(source) for source in sources):
+        raise ValueError(f"{target} is also read from; the result needs a file of its own")
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} is there already; --overwrite replaces it")
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"{target} cannot be written to the folder {folder}: {error.strerror}") from error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastimg.io import png
 from fastimg.io._atomic import replaced_when_whole
 
 __all__ = ["FORMATS", "HDF5_SUFFIXES", "LUMINANCE", "Format", "read_images", "write_image"]
@@ -86,8 +87,8 @@ def read_images(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         images = form.read(path, dataset)
     except _DatasetError:
         raise
-    # Pillow reports a damaged PNG as SyntaxError; the others use the first two
-    except (OSError, ValueError, SyntaxError) as error:
+    # Pillow reports a damaged PNG as SyntaxError, NumPy an empty file as EOFError
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if images.dtype.kind not in "biufc":
         raise ValueError(f"{path} holds {images.dtype}; accepted are numbers")
@@ -144,6 +145,9 @@ def _read_tiff(path: Path, dataset: str | None) -> NDArray[Any]:
 
 
 def _read_picture(path: Path, dataset: str | None) -> NDArray[Any]:
+    if png.depth_of(path) == 16:  # Pillow would cut colours to 8 bits
+        array = png.read_png(path).samples
+        return _as_stack(array, has_colours=True)
     from imageio import v3 as imageio
 
     try:
