@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks import gpu_pie
+from benchmarks import gpu_pie, gpu_plate
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -191,10 +191,14 @@ def every_kernel() -> dict[str, Any]:
             for size in (33, 40):
                 gpu_pie.call_kernels(cupy, size, precision)
             launched |= {expression for expression, *_ in records}
+        # the first has no coarser grid
+        for shape in ((4, 40), (20, 33), (150, 140)):
+            gpu_plate.call_kernels(cupy, shape)
+        launched |= {expression for expression, *_ in records}
     cupy.cuda.Device().synchronize()
     from fastimg.kernels.cuda import _module
 
-    families = ("registration", "subpixel", *gpu_pie.FAMILIES)
+    families = ("registration", "subpixel", *gpu_pie.FAMILIES, *gpu_plate.FAMILIES)
     known = {name for family in families for name in _module.instantiations(family)}
     return {"ok": launched == known, "launched": sorted(launched), "missed": sorted(known - launched)}
 
@@ -224,32 +228,32 @@ def recorded_launches() -> Iterator[list[tuple[str, Any, Any]]]:
     """Put an event before and after every launch: the list gets (expression, start, end)."""
     import cupy
 
-    from fastimg.kernels.cuda import pie, registration
+    from fastimg.kernels.cuda import _launch
 
     records: list[tuple[str, Any, Any]] = []
+    get_function = _launch.get_function
 
-    def recorded_by(launch: Callable[..., None]) -> Callable[..., None]:
-        def recorded(family: str, expression: str, *rest: Any) -> None:
+    def recorded(family: str, expression: str) -> Callable[..., None]:
+        kernel = get_function(family, expression)
+
+        def launch(*arguments: Any) -> None:
             start, end = cupy.cuda.Event(), cupy.cuda.Event()
             start.record()
-            launch(family, expression, *rest)
+            kernel(*arguments)
             end.record()
             records.append((expression, start, end))
 
-        return recorded
+        return launch
 
-    before = {module: module._launch for module in (pie, registration)}
-    for module, launch in before.items():
-        module._launch = recorded_by(launch)
+    _launch.get_function = recorded
     try:
         yield records
     finally:
-        for module, launch in before.items():
-            module._launch = launch
+        _launch.get_function = get_function
 
 
 def speed() -> dict[str, Any]:
-    """Measure a copy, kernels against it, register_stack against plain CuPy, and steps of ptychography."""
+    """Measure a copy, kernels against it, register_stack against plain CuPy, and the other systems."""
     import cupy
 
     bandwidth = copy_bandwidth(cupy)
@@ -264,6 +268,7 @@ def speed() -> dict[str, Any]:
         "workloads": workloads,
         "register_stack": [throughput(cupy, None), throughput(cupy, "phase")],
         "ptychography": gpu_pie.measure_steps(cupy, elapsed),
+        "dequantization": gpu_plate.measure_solver(cupy, elapsed),
     }
 
 
@@ -406,6 +411,8 @@ def print_summary(record: dict[str, Any]) -> None:
             f"ptychography, {shape}, {'sub-pixel' if row['subpixel'] else 'whole pixels'}, {row['update']}: "
             f"{row['us_per_position']:.2f} µs a position, {row['bytes_per_s'] / 1e12:.2f} TB/s"
         )
+    for row in result.get("dequantization", []):
+        print(gpu_plate.described(row))
 
 
 # name: (function, seconds), in the order in which they run; together under 8 minutes.

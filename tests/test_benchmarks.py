@@ -1,6 +1,7 @@
 """The comparison with other libraries, and the studies: when their commands fail, and some of their parts."""
 
 import importlib
+import itertools
 import sys
 from functools import partial
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import plain_ptychography
+from benchmarks import plain_dequantization, plain_ptychography
 from benchmarks.compare import SYSTEMS, __main__
 from benchmarks.compare._rows import Comparison, Figure
 from benchmarks.compare.ptychography_inputs import bad_input
@@ -17,6 +18,7 @@ from benchmarks.compare.ptychography_speed import scan_of
 from benchmarks.studies import STUDIES
 from benchmarks.studies import __main__ as studies_main
 from benchmarks.studies._tables import Options, Study
+from fastimg.dequantization import dequantize
 
 pytestmark = pytest.mark.host_only
 
@@ -70,6 +72,38 @@ def test_a_quick_study_of_a_virtual_experiment_runs(study):
     assert all(
         np.isfinite(float(cell)) for table in made.tables for row in table.rows for cell in row[-1].split()
     )
+
+
+@pytest.mark.parametrize("study", ["dequantization-table", "dequantization-photographs"])
+def test_a_quick_study_of_dequantization_meets_its_figures(study):
+    pytest.importorskip("skimage", reason="its measures and photographs are compared")
+    made = importlib.import_module(STUDIES[study]).study(Options(quick=True))
+    assert made.figures
+    assert all(figure.met for figure in made.figures), made.figures
+
+
+@pytest.mark.parametrize(("model", "psnr"), [("membrane", 34.2228), ("plate", 34.7163)])
+def test_the_papers_iteration_gives_the_numbers_of_its_table(model, psnr):
+    y, x = np.meshgrid(np.linspace(-1, 3, 64), np.linspace(-1.5, 1.5, 64), indexing="ij")
+    rosenbrock = 100 * (y - x**2) ** 2 + (1 - x) ** 2
+    image = np.trunc(255 * rosenbrock / rosenbrock.max())
+    found = plain_dequantization.paper_iteration(image.astype(np.uint8) >> 3, model)
+    assert 20 * np.log10(255 / np.sqrt(np.mean((image - found) ** 2))) == pytest.approx(psnr, abs=1e-3)
+
+
+def test_explicit_steps_go_down_to_the_plate_that_we_find():
+    rng = np.random.default_rng(0)
+    codes = np.cumsum(rng.random((20, 17)) < 0.3, axis=1)
+    lower, upper = codes.astype(float), codes + 1.0
+    ours, info = dequantize(codes, bits=5, tol=1e-10, return_info=True)
+    assert plain_dequantization.plate_energy(ours) == pytest.approx(info.energy, rel=1e-6)
+    values, energies = (lower + upper) / 2, []
+    for _ in range(20):
+        values = plain_dequantization.explicit_iteration(values, lower, upper, 500)
+        energies.append(plain_dequantization.plate_energy(values))
+    # at the minimum rounding is all that is left of a step
+    assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(energies))
+    assert info.energy * (1 - 1e-9) <= energies[-1] <= info.energy * 1.001
 
 
 def test_plain_engines_agree_where_they_are_the_same():

@@ -6,4 +6,5 @@
 SYSTEMS = {
     "registration": "benchmarks.compare.registration",
     "ptychography": "benchmarks.compare.ptychography",
+    "dequantization": "benchmarks.compare.dequantization",
 }
