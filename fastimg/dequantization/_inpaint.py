@@ -97,11 +97,14 @@ def inpaint_biharmonic(
     # a line of pixels is an image of one row: its mirror adds nothing to the equation
     planes, hole = out.reshape(len(out), -1, out.shape[-1]), hole.reshape(-1, hole.shape[-1])
     regions, boxes = _regions(xp, hole, bool(split_into_regions))
-    ended = [_fill(xp, plane[box], regions[box] == n) for n, box in enumerate(boxes, 1) for plane in planes]
+    ended = []
+    for plane in planes:
+        known = plane[~hole]
+        least, most = known.min(), known.max()
+        for n, box in enumerate(boxes, 1):
+            ended.append(_fill(xp, plane[box], regions[box] == n, least, most))
     if not all(ended):
         warnings.warn(f"{ended.count(False)} of {len(ended)} holes did not converge", ConvergenceWarning, 2)
-    for plane in planes:
-        _clip(xp, plane, ~hole)
     return out[0] if channel_axis is None else xp.moveaxis(out, 0, channel_axis)
 
 
@@ -136,32 +139,30 @@ def _regions(xp: ModuleType, hole: Any, split: bool) -> tuple[Any, list[tuple[sl
 
     regions = hole.astype(np.int32)
     host = regions if xp is np else regions.get()
-    if split:
+    if not split:
+        rows, columns = (np.flatnonzero(host.any(axis)) for axis in (1, 0))
+        found = (
+            [tuple(slice(int(line[0]), int(line[-1]) + 1) for line in (rows, columns))] if rows.size else []
+        )
+    else:
         # two holes are one region where the surroundings of both meet
         near = windowed(np.maximum, host, _REACH)
         host = label(near, structure=np.ones((3, 3)))[0] * host
-        regions = xp.asarray(host)
+        regions, found = xp.asarray(host), find_objects(host)
     boxes = [
         tuple(
             slice(max(part.start - _REACH, 0), min(part.stop + _REACH, length))
             for part, length in zip(box, host.shape, strict=True)
         )
-        for box in find_objects(host)
+        for box in found
     ]
     return regions, boxes
 
 
-def _fill(xp: ModuleType, plane: Any, unknown: Any) -> bool:
-    """Fill unknown pixels in place; return whether that converged."""
+def _fill(xp: ModuleType, plane: Any, unknown: Any, least: Any, most: Any) -> bool:
+    """Fill unknown pixels in place, clipped to the range of the known ones; return whether that converged."""
     values = xp.where(unknown, 0, plane).astype(np.float64)
     lower, upper = xp.where(unknown, -np.inf, values), xp.where(unknown, np.inf, values)
     solution = solve_problem(xp, Problem(lower, upper), _SETTINGS)
-    plane[...] = xp.where(unknown, solution.values, plane)
+    plane[...] = xp.where(unknown, xp.clip(solution.values, least, most), plane)
     return solution.converged
-
-
-def _clip(xp: ModuleType, plane: Any, known: Any) -> None:
-    """Bring a channel into the range of its known pixels, in place."""
-    least = xp.where(known, plane, np.inf).min()
-    most = xp.where(known, plane, -np.inf).max()
-    plane[...] = xp.minimum(xp.maximum(plane, least), most)

@@ -279,7 +279,7 @@ def linear_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any,
         is_done = kkt == 0 or (plate.rest_gain > 0 and plate.rest_gain / 2 <= tol * scale)
         if is_done or budget.is_spent():
             return u, Result(energy, kkt, is_done)
-        gain = plate.newton_step(0.0, sqrt(tol) / 10, LINEAR_ITERATIONS, budget)
+        gain = plate.newton_step(0.0, sqrt(tol) / 3, LINEAR_ITERATIONS, budget)
         k.step(u, plate.direction, 1.0)
         if gain / 2 <= tol * scale:
             return u, Result(plate.energy(u)[0], kkt, True)

@@ -6,6 +6,7 @@ and nothing has to be compiled twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -46,12 +47,13 @@ def _run(
         kernel(0, chunks, *arguments)
         return
     ends = [chunks * part // threads for part in range(threads + 1)]
-    others = [_pool().submit(kernel, begin, end, *arguments) for begin, end in pairwise(ends[1:])]
+    others = [_pool(os.getpid()).submit(kernel, begin, end, *arguments) for begin, end in pairwise(ends[1:])]
     kernel(0, ends[1], *arguments)
     for other in others:
         other.result()
 
 
 @lru_cache(None)
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:
+    """One pool for each process: a forked one has not its parent's threads."""
     return ThreadPoolExecutor(thread_name_prefix="fastimg")
