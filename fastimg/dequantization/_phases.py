@@ -21,14 +21,14 @@ __all__ = ["Budget", "Plate", "Result", "linear_phase", "primal_phase", "soft_ph
 STIFFNESSES = (0.02, 0.2, 2.0, 20.0)
 
 # Newton steps for each stiffness, and twice as many for the last
-NEWTON_STEPS = 4
+NEWTON_STEPS = 2
 
 # A stiffness is done with when a step promises less than this share of the functional; the last goes on
-# longer.
-SMALLEST_GAIN, LAST_GAIN = 3e-2, 1e-3
+# longer on the image itself.
+SMALLEST_GAIN, LAST_GAIN = 3e-2, 3e-3
 
 # Accuracy of the linear solves, in the energy norm
-ACCURACY, PRIMAL_ACCURACY, LAST_ACCURACY = 0.1, 0.3, 1e-3
+ACCURACY, PRIMAL_ACCURACY, LAST_ACCURACY = 0.2, 0.3, 1e-3
 SOFT_ITERATIONS, PRIMAL_ITERATIONS, LINEAR_ITERATIONS = 8, 12, 50
 
 # A full step is shortened where the slope behind it is over this share of that before it.
@@ -45,9 +45,6 @@ SHORT, CROWDED = 0.3, 0.15
 # Sweeps there and back before and after a primal step; more where over this share of the pixels are contacts,
 # as in noisy photographs, since there they, not the linear solves, find the contacts.
 SWEEPS, DENSE_SWEEPS, DENSE = 2, 8, 0.02
-
-# Primal steps on all images but the finest
-COARSE_STEPS = 2
 
 # Times that a step is halved before the solution counts as as good as it gets: it has converged where the
 # step promised no more than this share of the energy, or where the forces are below this share of the unit.
@@ -168,7 +165,7 @@ class Result:
     converged: bool
 
 
-def soft_phase(plate: Plate, u: Any, budget: Budget) -> None:
+def soft_phase(plate: Plate, u: Any, budget: Budget, is_finest: bool) -> None:
     """Bring u near the solution, in place; it may stay outside its envelope."""
     k = plate.k
     for last, stiffness in zip((False, False, False, True), STIFFNESSES, strict=True):
@@ -186,7 +183,7 @@ def soft_phase(plate: Plate, u: Any, budget: Budget) -> None:
                 budget.report(functional, sqrt(plate.dot(plate.downhill, plate.downhill) / plate.pixels))
             gain = plate.newton_step(rho, ACCURACY, SOFT_ITERATIONS, budget)
             k.step(u, plate.direction, _length(plate, u, rho, gain))
-            if gain < (LAST_GAIN if last else SMALLEST_GAIN) * functional:
+            if gain < (LAST_GAIN if last and is_finest else SMALLEST_GAIN) * functional:
                 break
 
 
@@ -229,8 +226,8 @@ def _smooth(plate: Plate, u: Any, held: float = 0) -> None:
         plate.k.projected_sweep(plate.grids, u, plate.lower, plate.upper, is_backward)
 
 
-def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float | None) -> tuple[Any, Result]:
-    """Bring u to the solution within its envelope; u is written. ``tol`` None asks for a few steps only."""
+def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any, Result]:
+    """Bring u to the solution within its envelope; u is written."""
     k = plate.k
     k.clipped_step(u, plate.direction, 0.0, plate.lower, plate.upper, u)
     _smooth(plate, u)
@@ -245,7 +242,7 @@ def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float | None) -> tup
         kkt = sqrt(squares / plate.pixels)
         budget.report(energy, kkt)
         is_done = is_done or kkt == 0
-        if is_done or budget.is_spent() or (tol is None and steps == COARSE_STEPS):
+        if is_done or budget.is_spent():
             return u, Result(energy, kkt, is_done)
         is_same = steps > 0 and not changed
         if is_thinning and steps < THIN_STEPS and not is_same:
@@ -257,9 +254,9 @@ def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float | None) -> tup
         scale = total + plate.least_energy
         if length:
             u, trial = trial, u
-            is_done = tol is not None and gain / 2 <= tol * scale
+            is_done = gain / 2 <= tol * scale
         elif not is_thinning:
-            is_good = gain / 2 <= max(tol or 0, ROUNDING) * scale or kkt <= NO_FORCE * plate.unit
+            is_good = gain / 2 <= max(tol, ROUNDING) * scale or kkt <= NO_FORCE * plate.unit
             return u, Result(energy, kkt, is_good)
         is_thinning = is_thinning and length > SHORT and held < CROWDED * plate.pixels
         steps += 1

@@ -108,8 +108,9 @@ def solve(
         if is_linear:
             u, result = linear_phase(problem, u, budget, tol)
             break
-        soft_phase(problem, u, budget)
-        u, result = primal_phase(problem, u, budget, tol if is_finest else None)
+        soft_phase(problem, u, budget, is_finest)
+    if not is_linear:
+        u, result = primal_phase(problem, u, budget, tol)
     u += center
     return Solution(
         xp.clip(u, *bounds, out=u), max(result.energy, 0.0), result.kkt, budget.cycles, result.converged
