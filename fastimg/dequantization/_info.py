@@ -10,7 +10,9 @@ __all__ = ["DequantizationInfo", "IterationState"]
 
 @dataclass(frozen=True)
 class IterationState:
-    """What a callback is given after each Newton step.
+    """What a callback is given after each Newton step inside the envelope.
+
+    The steps before, in which springs hold the surface near its envelope, are not reported.
 
     Attributes
     ----------

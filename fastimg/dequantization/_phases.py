@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from types import ModuleType
 from typing import Any
 
@@ -114,7 +114,7 @@ class Plate:
         """Solve for ``direction`` from ``downhill``, by conjugate gradients; return their product.
 
         The contacts are those of ``state``; ``downhill`` becomes the residual, ``rest_gain`` what the rest of
-        the product may be.
+        the product may be. The product is infinite where the budget ends first.
         """
         k, sums = self.k, self.sums[:1]
         k.set_contacts(self.grids, self.state, spring)
@@ -126,7 +126,11 @@ class Plate:
             budget.cycles += 1
             before, product = product, self.dot(self.downhill, self.correction)
             first = first or product
-            if product <= accuracy**2 * first or iteration == iterations or budget.is_spent():
+            if product <= accuracy**2 * first or iteration == iterations:
+                break
+            if budget.is_spent():
+                # cut short: what there is to gain is not known
+                gain = inf
                 break
             k.conjugate(self.correction, product / before if before else 0.0, self.search)
             k.product(self.grids, self.state, spring, self.search, self.change, sums)
@@ -151,9 +155,9 @@ class Budget:
         return self.is_stopped or self.cycles >= self.max_cycles
 
     def report(self, energy: float, kkt: float) -> None:
-        """Tell the caller, who may stop the solver."""
-        if self.callback is not None and self.callback(self.cycles, energy, kkt):
-            self.is_stopped = True
+        """Tell the caller of a plate inside its envelope; he may stop the solver."""
+        if self.callback is not None and not self.is_stopped:
+            self.is_stopped = bool(self.callback(self.cycles, energy, kkt))
 
 
 @dataclass(frozen=True)
@@ -179,9 +183,9 @@ def soft_phase(plate: Plate, u: Any, budget: Budget, is_finest: bool) -> None:
             if not outside or budget.is_spent():
                 return
             functional = energy + rho * squares / 2
-            if budget.callback is not None:
-                budget.report(functional, sqrt(plate.dot(plate.downhill, plate.downhill) / plate.pixels))
             gain = plate.newton_step(rho, ACCURACY, SOFT_ITERATIONS, budget)
+            if gain == inf:
+                return
             k.step(u, plate.direction, _length(plate, u, rho, gain))
             if gain < (LAST_GAIN if last and is_finest else SMALLEST_GAIN) * functional:
                 break

@@ -109,7 +109,8 @@ class _Watcher:
         self._shown = state.cycles
         if not self.bar.disable:
             self.bar.set_postfix(energy=f"{state.energy:.6g}", kkt=f"{state.kkt:.1e}")
-        self.stopped = self.callback is not None and bool(self.callback(state))
+        if self.callback is not None and not self.stopped:
+            self.stopped = bool(self.callback(state))
         return self.stopped
 
 

@@ -74,7 +74,8 @@ def solve(
     max_cycles : int
         Multigrid cycles on the finest grid after which to stop.
     callback : callable, optional
-        Called with cycles, energy and KKT residual; stops the solver where it returns True.
+        Called with cycles, energy and KKT residual of each plate inside the envelope; stops the solver
+        where it returns True.
     """
     # Around 0, so that sums of large values do not cancel
     center = _center(xp, lower, upper)

@@ -1,5 +1,6 @@
 """The solver: the minimum it finds, how, and the same on all devices."""
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -77,10 +78,8 @@ def test_by_default_the_energy_is_near_its_minimum(codes):
 @pytest.mark.host_only
 def test_the_energy_does_not_increase_inside_the_envelope():
     codes, states = noisy((64, 64), 3), []
-    _, info = dequantize(codes, bits=3, tol=1e-10, callback=states.append, return_info=True)
-    # the soft phase comes from below: what follows its last state is inside
-    last = max(i for i, state in enumerate(states) if state.energy < info.energy * (1 - 1e-9))
-    primal = [state.energy for state in states[last + 1 :]]
+    dequantize(codes, bits=3, tol=1e-10, callback=states.append)
+    primal = [state.energy for state in states]
     assert len(primal) > 3
     assert all(after <= before * (1 + 1e-13) for before, after in pairwise(primal))
 
@@ -91,6 +90,46 @@ def test_cycles_do_not_grow_with_the_image():
         dequantize(codes_of(gaussian(size), 3), bits=3, return_info=True)[1].cycles for size in (64, 128, 256)
     ]
     assert max(cycles) <= 40
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize(
+    "codes", [np.add.outer(*[np.arange(16)] * 2) // 4, noisy((24, 24), 3)], ids=["ramp", "noise"]
+)
+def test_converged_is_only_said_where_it_has(codes):
+    least = dequantize(codes, bits=3, tol=1e-12, return_info=True)[1].energy
+    for max_cycles in range(1, 60):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastimg.ConvergenceWarning)
+            _, info = dequantize(codes, bits=3, max_cycles=max_cycles, return_info=True)
+        # what counts as no energy for so small an image is about 1e-9
+        assert not info.converged or info.energy <= (1 + 1e-3) * least + 1e-8
+
+
+@pytest.mark.host_only
+def test_a_hole_that_is_cut_short_has_not_converged():
+    values = np.random.default_rng(0).random((40, 40))
+    hole = np.zeros(values.shape, bool)
+    hole[5:35, 5:35] = True
+    bounds = [np.where(hole, end, values) for end in (-np.inf, np.inf)]
+    with pytest.warns(fastimg.ConvergenceWarning):
+        _, info = dequantize(None, lower=bounds[0], upper=bounds[1], max_cycles=1, return_info=True)
+    assert not info.converged
+
+
+@pytest.mark.host_only
+def test_a_stop_by_the_callback_is_final():
+    calls = []
+    result, info = dequantize(
+        noisy((24, 24), 3),
+        bits=3,
+        anomaly_passes=3,
+        callback=lambda state: calls.append(state) or len(calls) == 1,
+        return_info=True,
+    )
+    assert len(calls) == 1
+    assert not info.converged
+    assert np.isfinite(result).all()
 
 
 @pytest.mark.host_only
