@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastimg.dequantization._results import cast_inside
+
 __all__ = ["PLACEMENTS", "Codes", "codes_of_bits", "codes_of_levels", "codes_of_steps"]
 
 #: Where codes with fewer bits than the file's samples may stand in them
@@ -15,6 +17,9 @@ PLACEMENTS = ("low", "high", "stretched")
 
 # Values that are this part of a step beside a multiple of it are taken for rounding of the file
 _ROUNDING = 1e-3
+
+# Where rounding may move values by more than this part of a step, multiples cannot be told from others
+_BLUR = 0.1
 
 _MOST_BITS = 32
 
@@ -32,8 +37,10 @@ class Codes:
     levels : ndarray, or None
         The levels, where there are no ``bits``.
     rounding : {"floor", "nearest"}
-    step, origin : float
-        A level l stands for the value ``step * l + origin`` of the file.
+    step, first : float
+        A level l stands for the value ``step * (first + l)`` of the file.
+    given : ndarray of float64, or None
+        The values themselves where the file may have rounded them off their multiples of the step.
     white : float or None
         The value of the file that becomes white: 2**depth where codes were rounded down, 2**depth - 1 where
         they were rounded to the nearest. None where values are in units of their own.
@@ -44,7 +51,8 @@ class Codes:
     levels: NDArray[np.float64] | None = None
     rounding: str = "floor"
     step: float = 1.0
-    origin: float = 0.0
+    first: float = 0.0
+    given: NDArray[np.float64] | None = None
     white: float | None = None
 
     @property
@@ -56,7 +64,43 @@ class Codes:
 
     def values(self, levels: NDArray[np.floating]) -> NDArray[np.float64]:
         """Levels, whole or between, as values of the file."""
-        return np.asarray(levels, np.float64) * self.step + self.origin
+        # the sum of whole levels is exact: edges are the same numbers as multiples of the step
+        return (np.asarray(levels, np.float64) + self.first) * self.step
+
+    def floats(
+        self, levels: NDArray[np.floating], dtype: np.dtype[Any], free: NDArray[np.bool_] | bool
+    ) -> NDArray[np.floating]:
+        """Levels as floats in units of the file, rounded to the inside of their bins.
+
+        They lie in the bins of the multiples and in those of the values that the file has for them.
+
+        Parameters
+        ----------
+        levels : ndarray, (N, H, W)
+            What became of the codes.
+        dtype : {float32, float64}
+        free : ndarray of bool or bool
+            Where levels may lie outside the bins of their codes.
+        """
+        lower, upper = (self.values(edge) for edge in self._edges())
+        if self.given is not None:
+            shift = self._shift
+            lower = np.maximum(lower, self.given - shift * self.step)
+            upper = np.minimum(upper, self.given + (1 - shift) * self.step)
+        lower, upper = np.where(free, -np.inf, lower), np.where(free, np.inf, upper)
+        inside: NDArray[np.floating] = cast_inside(
+            np, np.clip(self.values(levels), lower, upper), lower, upper, dtype
+        )
+        return inside
+
+    def room(self, dtype: np.dtype[Any]) -> float:
+        """How many numbers of a precision there are in the bin that has the fewest."""
+        lower, upper = (self.values(edge) for edge in self._edges())
+        farthest = np.maximum(np.abs(lower), np.abs(upper))
+        with np.errstate(over="ignore"):
+            # numbers just below a power of two are twice as close as those above it
+            largest = np.nextafter(farthest.astype(dtype), dtype.type(0))
+        return float(((upper - lower) / np.spacing(largest)).min(initial=np.inf))
 
     def integers(
         self, levels: NDArray[np.floating], depth: int, free: NDArray[np.bool_] | bool
@@ -96,9 +140,12 @@ class Codes:
     def _edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self.levels is not None:
             return self.levels[self.codes], self.levels[self.codes + 1]
-        shift = 0.5 if self.rounding == "nearest" else 0.0
         codes = self.codes.astype(np.float64)
-        return codes - shift, codes + 1 - shift
+        return codes - self._shift, codes + 1 - self._shift
+
+    @property
+    def _shift(self) -> float:
+        return 0.5 if self.rounding == "nearest" else 0.0
 
 
 def codes_of_bits(
@@ -231,7 +278,7 @@ def codes_of_steps(
     Raises
     ------
     ValueError
-        If a value is no multiple.
+        If a value is no multiple, or values are too large for their precision to tell.
 
     Examples
     --------
@@ -246,17 +293,28 @@ def codes_of_steps(
     if not np.isfinite(multiples[used]).all():
         raise ValueError("it holds infinite values; accepted are finite ones, and NaN for missing pixels")
     whole = np.rint(np.where(used, multiples, 0))
-    precision = np.finfo(values.dtype).eps if values.dtype.kind == "f" else 0.0
-    wrong = used & (np.abs(multiples - whole) > _ROUNDING + precision * np.abs(whole))
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    blur = np.finfo(kind).eps * np.abs(whole)
+    beside = used & (np.abs(multiples - whole) > _ROUNDING)
+    blurred = beside & (blur / 2 > _BLUR)
+    if blurred.any():
+        name = {2: "half", 4: "single"}.get(kind.itemsize, "double")
+        raise ValueError(
+            f"{name} precision cannot tell steps of {step:g} at values of {values[blurred][0]}; accepted are "
+            f"steps from {np.finfo(kind).eps / 2 / _BLUR:.1g} of the values"
+        )
+    wrong = beside & (np.abs(multiples - whole) > _ROUNDING + blur)
     if wrong.any():
         raise ValueError(f"it holds the value {values[wrong][0]}, which is no multiple of the step {step:g}")
     least, most = whole[used].min(), whole[used].max()
     bits = max(1, int(most - least).bit_length())
     if bits > _MOST_BITS:
         raise ValueError(f"its values span {most - least:g} steps of {step:g}; accepted are 2**{_MOST_BITS}")
-    codes = np.clip(whole, least, most) - least
+    whole = np.clip(whole, least, most)
+    codes = whole - least
+    given = np.where(used, values, whole * step) if values.dtype.kind == "f" else None
     dtype = np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.int64
-    return Codes(codes.astype(dtype), bits, rounding=rounding, step=step, origin=float(least * step))
+    return Codes(codes.astype(dtype), bits, rounding=rounding, step=step, first=float(least), given=given)
 
 
 def codes_of_levels(

@@ -53,8 +53,8 @@ _SOLVER = {
 )
 @click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float32"]),
-    help="Of OUT; default: 16 in PNG, float32 in others and with --step.",
+    type=click.Choice(["8", "16", "float32", "float64"]),
+    help="Of OUT; default: 16 in PNG; in others and with --step float32, or float64 where needed.",
 )
 @click.option(
     "--model",
@@ -141,6 +141,12 @@ def dequantize(ctx: click.Context, source: Path, target: Path, **options: Any) -
         solver |= arguments
     else:
         _refuse_given(ctx, _SOLVER.values(), "--model distance")
+    if solver["model"] == "blend" and solver["tension_length"] is None:
+        raise click.UsageError("--model blend needs --tension LENGTH")
+    if solver["model"] in ("plate", "membrane"):
+        _refuse_given(ctx, ["tension"], f"--model {solver['model']}")
+    if ctx.get_parameter_source("mask_mode") is not ParameterSource.COMMANDLINE:
+        solver.pop("mask_mode", None)
     if options["bits"] is None:
         _refuse_given(ctx, ["codes"], "no --bits")
     if options["levels"] is not None:

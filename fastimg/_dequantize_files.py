@@ -19,10 +19,15 @@ from fastimg.io.raster import Raster, format_of, read_raster, write_raster
 
 __all__ = ["DEPTHS", "Job", "Summary", "run"]
 
-DEPTHS = {"8": "uint8", "16": "uint16", "float32": "float32"}
+DEPTHS = {"8": "uint8", "16": "uint16", "float32": "float32", "float64": "float64"}
+
+_FLOATS = ("float32", "float64")
 
 # The depth that a format gets where none is asked for
 _USUAL_DEPTH = {"PNG": "16"}
+
+# Floats have to tell so many values within a bin
+_ROOM = 2**8
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Job:
         Exactly one is given.
     codes, rounding : str
         Of `fastimg._dequantize_codes.codes_of_bits`.
-    depth : {"8", "16", "float32"} or None
-        Of the target; None for its format's own.
+    depth : {"8", "16", "float32", "float64"} or None
+        Of the target; None for its format's own, and the first float that holds the values.
     mask : pathlib.Path or None
         Image of the pixels that are left alone: where it is not 0.
     textured : bool
@@ -48,7 +53,8 @@ class Job:
         Whether the target may be there.
     solver : mapping
         Arguments of `fastimg.dequantization.dequantize`. With ``model="distance"``, distances between
-        contours are interpolated, and no others are accepted.
+        contours are interpolated, and no others are accepted. ``mask_mode`` is there only where it was
+        asked for.
     """
 
     source: Path
@@ -77,6 +83,9 @@ class Summary:
         Of the target.
     left_alone : float
         Part of the pixels that is as it was.
+    textured, released : int or None
+        Pixels that were left alone because they are textured, and those that lost their bins as anomalies;
+        None where neither was asked for.
     cycles, energy, converged
         Of all planes together; None where distances were interpolated.
     """
@@ -84,6 +93,8 @@ class Summary:
     shape: tuple[int, ...]
     dtype: str
     left_alone: float
+    textured: int | None = None
+    released: int | None = None
     cycles: int | None = None
     energy: float | None = None
     converged: bool | None = None
@@ -95,10 +106,18 @@ class Summary:
         parts = [f"{planes}{height}×{width} pixels, {self.dtype}"]
         if self.left_alone:
             parts.append(f"{100 * self.left_alone:.1f} % left alone")
+        if self.textured is not None:
+            parts.append(f"{_pixels(self.textured)} left alone as textured")
+        if self.released is not None:
+            parts.append(f"{_pixels(self.released)} released as anomalies")
         if self.cycles is not None:
             parts.append(f"{self.cycles} cycles, energy {self.energy:.6g}")
             parts.append("converged" if self.converged else "not converged")
         return ", ".join(parts)
+
+
+def _pixels(count: int) -> str:
+    return f"{count} pixel{'' if count == 1 else 's'}"
 
 
 def run(job: Job, *, progress: bool = False) -> Summary:
@@ -114,23 +133,29 @@ def run(job: Job, *, progress: bool = False) -> Summary:
     levels = None if job.levels is None else _read_levels(job.levels)
     raster = read_raster(job.source)
     _check_target_holds(job, raster, depth)
+    _check_mask_mode(job, raster)
     left = _left_alone(job, raster)
     with _named(job.source):
         codes = _codes(job, raster, levels, ~left)
-    if depth != "float32":
+        if depth in _FLOATS:
+            depth = _float_depth(job, raster, codes)
+    if depth not in _FLOATS:
         _check_depth(job, codes, int(depth))
     codes = replace(codes, codes=_filled(codes.codes, left))
+    textured = None
     if job.textured:
-        left = left | textured_regions(codes.codes)
+        more = textured_regions(codes.codes) & ~left
+        left, textured = left | more, int(more.sum())
     found, info = _dequantized(job, codes, left, progress)
     removed = None if info is None else info.removed
     result = _result(raster, codes, found, left, depth, _free(job, removed))
     write_raster(job.target, result)
-    summary = Summary(raster.planes.shape, DEPTHS[depth], float(left.mean()))
+    summary = Summary(raster.planes.shape, DEPTHS[depth], float(left.mean()), textured)
     if info is None:
         return summary
     return replace(
         summary,
+        released=int(np.sum(info.removed)) if job.solver.get("anomaly_passes") else None,
         cycles=int(np.sum(info.cycles)),
         energy=float(np.sum(info.energy)),
         converged=bool(np.all(info.converged)),
@@ -142,8 +167,10 @@ def _depth(job: Job) -> str:
     given = [name for name in ("bits", "step", "levels") if getattr(job, name) is not None]
     if len(given) != 1:
         raise ValueError(
-            f"{' and '.join(f'--{name}' for name in given) or 'none'} is given; accepted is one of --bits, "
-            "--step and --levels"
+            f"{', '.join(f'--{name}' for name in given[:-1])} and --{given[-1]} are given; accepted is only "
+            "one of --bits, --step and --levels"
+            if given
+            else "none of --bits, --step and --levels is given; accepted is one of them"
         )
     form = format_of(job.target)
     if form.write is None:
@@ -157,14 +184,46 @@ def _depth(job: Job) -> str:
             f"{job.target} cannot hold {DEPTHS[depth]}; accepted in {form.name} are "
             f"{' and '.join(form.dtypes)}, .tif and .npy hold all"
         )
-    if job.step is not None and depth != "float32":
-        raise ValueError(f"--depth is {depth} with --step; accepted is float32, in the units of the values")
-    if job.bits is not None and depth != "float32" and int(depth) <= job.bits:
+    if job.step is not None and depth not in _FLOATS:
+        raise ValueError(
+            f"--depth is {depth} with --step; accepted are float32 and float64, in the units of the values"
+        )
+    if job.bits is not None and depth not in _FLOATS and int(depth) <= job.bits:
         raise ValueError(
             f"--depth is {depth} with codes of {job.bits} bits, which leaves nothing between them; accepted "
             f"are more than {job.bits} bits"
         )
     return depth
+
+
+def _float_depth(job: Job, raster: Raster, codes: Codes) -> str:
+    """The float that was asked for, or the first that holds the values and those between the levels."""
+    known = raster.planes if raster.missing is None else raster.planes[~raster.missing]
+    reason = ""
+    for depth in (job.depth,) if job.depth else _FLOATS:
+        dtype = np.dtype(DEPTHS[depth])
+        if not _holds(dtype, known):
+            reason = f"{depth} does not hold its values exactly"
+        elif codes.room(dtype) < _ROOM:
+            reason = f"{depth} does not have room for {_ROOM} values between two levels"
+        else:
+            return depth
+    accepted = "is float64" if job.depth == "float32" else "are smaller values and larger steps"
+    raise ValueError(f"{reason}; accepted {accepted}")
+
+
+def _holds(dtype: np.dtype[Any], values: NDArray[Any]) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((values.astype(dtype).astype(values.dtype) == values).all())
+
+
+def _check_mask_mode(job: Job, raster: Raster) -> None:
+    """The mask mode means nothing where no pixel can be left alone."""
+    masked = job.mask is not None or job.textured or raster.missing is not None or raster.nodata is not None
+    if "mask_mode" in job.solver and not masked:
+        raise ValueError(
+            f"--mask-mode is given with no --mask and no --textured, and {job.source} has no missing pixels"
+        )
 
 
 def _check_depth(job: Job, codes: Codes, depth: int) -> None:
@@ -279,8 +338,9 @@ def _result(
     dtype = np.dtype(DEPTHS[depth])
     scale = 1.0 if dtype.kind == "f" else codes.scale(int(depth))
     nodata = None if raster.nodata is None else _scaled(np.array(raster.nodata), scale, dtype)[()]
-    values = codes.values(found) if dtype.kind == "f" else codes.integers(found, int(depth), free)
-    values = values.astype(dtype)
+    values: NDArray[Any] = (
+        codes.floats(found, dtype, free) if dtype.kind == "f" else codes.integers(found, int(depth), free)
+    )
     planes = np.where(left, _scaled(raster.planes, scale, dtype), values)
     if nodata is not None:
         planes[raster.planes == raster.nodata] = nodata
@@ -305,9 +365,9 @@ def _result(
 def _scaled(values: NDArray[Any], scale: float, dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            single = values.astype(dtype)
+            floats = values.astype(dtype)
         # what marks missing pixels in double precision may be too large
-        return np.where(np.isinf(single), np.float32(np.nan), single)
+        return np.where(np.isinf(floats) & np.isfinite(values), dtype.type(np.nan), floats)
     return np.clip(np.rint(np.nan_to_num(values * scale)), 0, np.iinfo(dtype).max).astype(dtype)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TAGS", "read", "write"]
+__all__ = ["TAGS", "quiet_tifffile", "read", "write"]
 
 #: Tags of a TIFF that tifffile would drop: scale, tie points, transformation, geographic keys, GDAL's own
 TAGS = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
@@ -20,6 +23,31 @@ _KEPT = ("crs", "transform", "tiled", "blockxsize", "blockysize", "interleave", 
 
 # Compressions without loss, for any dtype; others become the first
 _COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "lzma")
+
+
+@contextmanager
+def quiet_tifffile() -> Iterator[None]:
+    """Keep tifffile from logging that it cannot use a nodata value; rasterio reads it where it matters."""
+
+    def about_others(record: logging.LogRecord) -> bool:
+        return "parsing GDAL_NODATA tag raised" not in record.getMessage()
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(about_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(about_others)
+
+
+@contextmanager
+def _quiet_rasterio() -> Iterator[None]:
+    """Keep rasterio from warning that a file has no place, or the identity for its transformation."""
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -32,7 +60,7 @@ def read(path: Path) -> dict[str, Any]:
     from rasterio.enums import ColorInterp, MaskFlags
 
     try:
-        with rasterio.open(path) as file:
+        with _quiet_rasterio(), rasterio.open(path) as file:
             bands, masks = file.read(), file.read_masks() == 0
             kinds = file.colorinterp
             is_alpha = np.array([kind == ColorInterp.alpha for kind in kinds])
@@ -98,6 +126,7 @@ def write(
     bands = planes if alpha is None else np.concatenate([planes, alpha[None]])
     statistics = "STATISTICS_"  # of the old pixels
     with (
+        _quiet_rasterio(),
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(
             path,

@@ -200,8 +200,10 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     if not content.startswith(_SIGNATURE):
         raise ValueError("it does not begin as a PNG does")
     place = len(_SIGNATURE)
-    while place < len(content):
+    while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
+        if place + 12 + length > len(content):
+            break
         kind, contents = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
         (crc,) = struct.unpack_from(">I", content, place + 8 + length)
         if crc != zlib.crc32(kind + contents):
@@ -210,7 +212,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         place += 12 + length
-    raise ValueError("it is cut short")
+    raise ValueError("the file is cut short")
 
 
 def _passes(header: _Header) -> tuple[tuple[int, int, int, int], ...]:

@@ -189,7 +189,7 @@ def _read_picture(path: Path) -> Raster:
 def _read_tiff(path: Path) -> Raster:
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with _geotiff.quiet_tifffile(), tifffile.TiffFile(path) as file:
         page: Any = file.pages[0]
         if _geotiff.TAGS & {tag.code for tag in page.tags}:
             return Raster(**_geotiff.read(path))

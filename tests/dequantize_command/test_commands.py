@@ -1,12 +1,13 @@
 """The command that de-quantizes files: what its integers and floats mean, and what of a file stays."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 
 from fastimg._dequantize_commands import dequantize as command
-from fastimg.dequantization import dequantize, distance_interpolation
+from fastimg.dequantization import dequantize, distance_interpolation, textured_regions
 from fastimg.io import Raster, read_png, read_raster, write_png, write_raster
 from tests.dequantize_command import done, run, smooth_signal
 
@@ -86,12 +87,10 @@ def test_the_command_gives_what_the_function_gives(tmp_path, source, image):
     options = {"model": "blend", "tension_length": 3.0, "boundary": "even", "relax": 0.25, "tol": 1e-3}
     given = [
         "--model", "blend", "--tension", 3, "--boundary", "even", "--relax", 0.25, "--tol", 1e-3,
-        "--anomaly-passes", 1, "--mask-mode", "cut", "--rounding", "nearest",
+        "--anomaly-passes", 1, "--rounding", "nearest",
     ]  # fmt: skip
     done(source, tmp_path / "result.npy", "--bits", 8, *given)
-    expected = dequantize(
-        image, bits=8, rounding="nearest", anomaly_passes=1, mask_mode="cut", dtype=np.float64, **options
-    )
+    expected = dequantize(image, bits=8, rounding="nearest", anomaly_passes=1, dtype=np.float64, **options)
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), expected.astype(np.float32))
 
 
@@ -201,6 +200,93 @@ def test_heights_in_whole_steps_become_fractions_of_them_below_sea_level_too(tmp
     assert (np.abs(metres - 0.3048 * np.rint(heights)) < 0.5001 * 0.3048).all()
 
 
+@pytest.mark.parametrize("depth", [None, "float32", "float64"])
+@pytest.mark.parametrize("rounding", ["floor", "nearest"])
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("offset", "step"),
+    [
+        (0, 1), (-37, 0.1), (1001, 0.1), (99_990, 0.01), (-880_000, 0.01), (7, 0.3048), (40_000, 1 / 3),
+        (1_700_000_000, 1), (-2_000_000_000, 1), (123_456, 1000),
+    ],
+)  # fmt: skip
+def test_floats_lie_in_their_bins_at_any_height(tmp_path, signal, offset, step, dtype, rounding, depth):
+    numbers = np.floor(40 * signal).astype(np.int64) + offset
+    heights = (numbers * step).astype(dtype)
+    if (dtype == np.int32 and step % 1) or (dtype == np.float32 and abs(offset) > 2**24):
+        pytest.skip("such a file does not hold these heights")
+    mask = np.zeros(heights.shape, np.uint8)
+    mask[10:20, 5:15] = 1
+    heights[mask != 0] += dtype(12345.67)
+    np.save(tmp_path / "dem.npy", heights)
+    np.save(tmp_path / "mask.npy", mask)
+    shift = 0 if rounding == "floor" else 0.5
+    lower, upper = ((numbers + edge - shift) * step for edge in (0, 1))
+    exact = (heights.astype(np.float32).astype(np.float64) == heights).all()
+    far = np.abs([lower, upper]).max()
+    fits = exact and step / np.spacing(np.nextafter(np.float32(far), np.float32(0))) >= 256
+    given = [
+        tmp_path / "dem.npy", tmp_path / "result.npy", "--step", repr(step), "--rounding", rounding,
+        "--mask", tmp_path / "mask.npy", "--tol", 0.01,
+    ]  # fmt: skip
+    if depth == "float32" and not fits:
+        assert "accepted is float64" in run(*given, "--depth", depth).output
+        return
+    done(*given, *([] if depth is None else ["--depth", depth]))
+    result = np.load(tmp_path / "result.npy")
+    assert result.dtype == (depth or ("float32" if fits else "float64"))
+    np.testing.assert_array_equal(result[mask != 0].astype(np.float64), heights[mask != 0])
+    values = result.astype(np.float64)
+    assert ((lower <= values) & (values <= upper))[mask == 0].all()
+    # so they do in the bins of the values that single precision has rounded
+    lower, upper = ((heights.astype(np.float64) + (edge - shift) * step) for edge in (0, 1))
+    assert ((lower <= values) & (values <= upper))[mask == 0].all()
+    # and they are not all on the edges
+    assert len(np.unique(values[mask == 0])) > 500
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_large_integers_become_double_precision(tmp_path, suffix):
+    pytest.importorskip("tifffile")
+    ramp = np.add.outer(np.arange(32), np.arange(32)) // 4
+    heights = (1_700_000_000 + ramp).astype(np.int32)
+    write_raster(tmp_path / f"a{suffix}", Raster(heights[None]))
+    done(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", "--step", 1)
+    result = read_raster(tmp_path / f"b{suffix}").planes[0]
+    assert result.dtype == np.float64
+    assert ((heights <= result) & (result <= heights.astype(np.float64) + 1)).all()
+    assert len(np.unique(result)) > 40
+
+
+def test_infinite_values_stay_under_a_mask(tmp_path, signal):
+    heights = np.floor(40 * signal).astype(np.float32)
+    heights[3, 4] = np.inf
+    np.save(tmp_path / "dem.npy", heights)
+    np.save(tmp_path / "mask.npy", np.isinf(heights))
+    done(tmp_path / "dem.npy", tmp_path / "result.npy", "--step", 1, "--mask", tmp_path / "mask.npy")
+    assert np.load(tmp_path / "result.npy")[3, 4] == np.inf
+
+
+def test_the_summary_counts_textured_and_released_pixels(tmp_path, image):
+    image[20:30, 20:30] = np.random.default_rng(0).integers(0, 256, (10, 10))
+    write_png(tmp_path / "image.png", image)
+    printed = {
+        name: done(tmp_path / "image.png", tmp_path / f"{name}.png", "--bits", 8, *given)
+        for name, given in (
+            ("plain", []), ("textured", ["--textured"]), ("released", ["--anomaly-passes", 1]),
+            ("both", ["--textured", "--anomaly-passes", 1]),
+        )
+    }  # fmt: skip
+    textured = int(textured_regions(image).sum())
+    released = int(dequantize(image, bits=8, anomaly_passes=1, return_info=True)[1].removed.sum())
+    assert min(textured, released) > 1
+    assert f", {textured} pixels left alone as textured, " in printed["textured"]
+    assert f", {released} pixels released as anomalies, " in printed["released"]
+    assert f", {textured} pixels left alone as textured, 0 pixels released as anoma" in printed["both"]
+    assert "pixels left" not in printed["plain"] + printed["released"]
+    assert "released as" not in printed["plain"] + printed["textured"]
+
+
 def test_nan_marks_missing_heights_and_stays(tmp_path, signal):
     heights = np.floor(100 * signal).astype(np.float32)
     heights[5:15, 20:30] = np.nan
@@ -264,6 +350,27 @@ def test_a_geotiff_keeps_its_place_and_its_missing_pixels(tmp_path, signal, mode
     kept = result.data[~missing]
     assert ((heights[~missing] <= kept) & (kept <= heights[~missing] + 1)).all()
     assert np.std(kept - (100 * signal - 20)[~missing]) < 0.15
+
+
+def test_a_geotiff_without_place_is_worked_on_in_silence(tmp_path, signal, caplog):
+    rasterio = pytest.importorskip("rasterio", reason="GeoTIFF needs rasterio: pip install 'fastimg[io]'")
+    nodata = -3.4028234663852886e38
+    heights = np.floor(100 * signal).astype(np.float32)
+    heights[:8, :8] = nodata
+    with (
+        pytest.warns(rasterio.errors.NotGeoreferencedWarning),
+        rasterio.open(
+            tmp_path / "dem.tif", "w", driver="GTiff", height=40, width=48, count=1, dtype="float32",
+            nodata=nodata, transform=rasterio.Affine.identity(),
+        ) as file,
+    ):  # fmt: skip
+        file.write(heights, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        printed = done(tmp_path / "dem.tif", tmp_path / "smooth.tif", "--step", 1)
+    assert "arning" not in printed
+    assert caplog.text == ""
+    assert (read_raster(tmp_path / "smooth.tif").planes[0] == np.float32(nodata))[:8, :8].all()
 
 
 def test_no_height_becomes_the_mark_of_missing_ones(tmp_path):

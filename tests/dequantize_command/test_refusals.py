@@ -33,9 +33,10 @@ def no_work(monkeypatch):
 
 
 def test_what_the_values_are_has_to_be_said_once(tmp_path, source, output):
-    assert "none is given; accepted is one of --bits" in refused(tmp_path, source, output)
+    message = refused(tmp_path, source, output)
+    assert "none of --bits, --step and --levels is given; accepted is one of them" in message
     message = refused(tmp_path, source, output, "--bits", 8, "--step", 1)
-    assert "--bits and --step is given" in message
+    assert "--bits and --step are given; accepted is only one of --bits" in message
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ def test_what_the_values_are_has_to_be_said_once(tmp_path, source, output):
         (["--bits", 8, "--relax", -1], "not in the range"),
         (["--bits", 8, "--model", "other"], "is not one of"),
         (["--bits", 8, "--model", "distance", "--relax", 1], "--relax is given with --model distance"),
+        (["--bits", 8, "--model", "blend"], "--model blend needs --tension LENGTH"),
+        (["--bits", 8, "--tension", 4], "--tension is given with --model plate"),
         (["--step", 1, "--codes", "low"], "--codes is given with no --bits"),
         (["--bits", 8, "--depth", 12], "is not one of"),
     ],
@@ -90,13 +93,63 @@ def test_floats_do_not_go_into_a_png(tmp_path, source, output):
 
 def test_integers_with_a_step_are_refused(tmp_path, source):
     message = refused(tmp_path, source, tmp_path / "result.npy", "--step", 1, "--depth", 16)
-    assert "--depth is 16 with --step; accepted is float32" in message
+    assert "--depth is 16 with --step; accepted are float32 and float64" in message
 
 
 def test_values_that_are_no_multiples_are_refused(tmp_path):
     np.save(tmp_path / "dem.npy", np.array([[1.0, 2.5], [3.0, 4.0]]))
     message = refused(tmp_path, tmp_path / "dem.npy", tmp_path / "result.npy", "--step", 1)
     assert "holds the value 2.5, which is no multiple of the step 1" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "message"),
+    [
+        (
+            np.float32([[8000.123, 8000.456]]),
+            0.0003,
+            "single precision cannot tell steps of 0.0003 at values of 8000.1",
+        ),
+        (np.float64([[8e11 + 0.3, 8e11 + 0.9]]), 0.0007, "double precision cannot tell steps of 0.0007"),
+        (np.float16([[1000.5, 999.5]]), 0.3, "half precision cannot tell steps of 0.3"),
+    ],
+)
+def test_steps_that_the_precision_of_the_file_does_not_tell_are_refused(tmp_path, values, step, message):
+    np.save(tmp_path / "dem.npy", values)
+    assert message in refused(tmp_path, tmp_path / "dem.npy", tmp_path / "result.npy", "--step", step)
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "message"),
+    [
+        (np.int32([[1_700_000_001]]), 1, "float32 does not hold its values exactly; accepted is float64"),
+        (np.float64([[0.1]]), 0.1, "float32 does not hold its values exactly; accepted is float64"),
+        (
+            np.int32([[100_000]]),
+            1,
+            "float32 does not have room for 256 values between two levels; accepted is",
+        ),
+        (np.float32([[8000.25]]), 0.01, "float32 does not have room for 256 values"),
+    ],
+)
+def test_floats_that_are_too_coarse_are_refused(tmp_path, values, step, message):
+    np.save(tmp_path / "dem.npy", values)
+    given = (tmp_path, tmp_path / "dem.npy", tmp_path / "result.npy", "--step", step, "--depth", "float32")
+    assert message in refused(*given)
+
+
+@pytest.mark.parametrize("values", [np.int64([[2**53 + 1]]), np.float64([[2.0**50]])])
+@pytest.mark.parametrize("depth", [[], ["--depth", "float64"]])
+def test_values_that_no_float_resolves_are_refused(tmp_path, values, depth):
+    np.save(tmp_path / "dem.npy", values)
+    message = refused(tmp_path, tmp_path / "dem.npy", tmp_path / "result.npy", "--step", 1, *depth)
+    assert "float64 does not h" in message
+    assert "accepted are smaller values and larger steps" in message
+
+
+def test_a_mask_mode_needs_something_masked(tmp_path, source, output):
+    message = refused(tmp_path, source, output, "--bits", 8, "--mask-mode", "cut")
+    assert f"--mask-mode is given with no --mask and no --textured, and {source} has no missing" in message
 
 
 def test_infinite_values_are_refused(tmp_path):

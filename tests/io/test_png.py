@@ -161,8 +161,14 @@ def test_colours_of_16_bits_keep_them_in_gray_images(tmp_path):
     ("content", "message"),
     [
         (b"", "does not begin as a PNG"),
-        (SIGNATURE, "it is cut short"),
-        (encoded(3, 2, 8, GRAY, bytes(8))[:-20], "image.png cannot be read as a PNG"),
+        (SIGNATURE, "the file is cut short"),
+        *(
+            (
+                encoded(3, 2, 8, GRAY, bytes(8))[:-cut],
+                "image.png cannot be read as a PNG: the file is cut short",
+            )
+            for cut in (1, 6, 12, 20)
+        ),
         (encoded(3, 2, 8, GRAY, bytes(7)), "pixels are cut short"),
         (encoded(2**31 - 1, 2**31 - 1, 16, COLOURS, bytes(8)), "pixels are cut short"),
         (encoded(3, 2, 7, GRAY, bytes(8)), "header is wrong"),
