@@ -44,7 +44,6 @@ from fastimg.dequantization import dequantize
 
 SIZE, BITS = 64, (2, 3, 5)
 MOST_STEPS = 500_000
-MEASURES = ("NRMSE", "PSNR", "SSIM")
 # Table 1 as it is printed: NRMSE, PSNR and SSIM of zero padding, Laplace and biharmonic
 PAPER = {
     ("gaussian", 2): ((0.3252, 17.0239, 0.4174), (0.3362, 16.7344, 0.4661), (0.0713, 30.2044, 0.9462)),

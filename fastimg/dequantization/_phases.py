@@ -20,15 +20,15 @@ __all__ = ["Budget", "Plate", "Result", "linear_phase", "primal_phase", "soft_ph
 # Stiffness of the springs, in units of the energy's second derivative at a pixel over 20
 STIFFNESSES = (0.02, 0.2, 2.0, 20.0)
 
-# Newton steps for each stiffness, and twice as many for the last
-NEWTON_STEPS = 2
+# Most Newton steps for each stiffness, and for the last
+NEWTON_STEPS, LAST_STEPS = 4, 8
 
 # A stiffness is done with when a step promises less than this share of the functional; the last goes on
 # longer on the image itself.
-SMALLEST_GAIN, LAST_GAIN = 3e-2, 3e-3
+SMALLEST_GAIN, LAST_GAIN = 3e-2, 1e-3
 
 # Accuracy of the linear solves, in the energy norm
-ACCURACY, PRIMAL_ACCURACY, LAST_ACCURACY = 0.2, 0.3, 1e-3
+ACCURACY, PRIMAL_ACCURACY, LAST_ACCURACY = 0.1, 0.3, 1e-3
 SOFT_ITERATIONS, PRIMAL_ITERATIONS, LINEAR_ITERATIONS = 8, 12, 50
 
 # A full step is shortened where the slope behind it is over this share of that before it.
@@ -174,7 +174,7 @@ def soft_phase(plate: Plate, u: Any, budget: Budget, is_finest: bool) -> None:
     k = plate.k
     for last, stiffness in zip((False, False, False, True), STIFFNESSES, strict=True):
         rho = stiffness * plate.unit
-        for _ in range(2 * NEWTON_STEPS if last else NEWTON_STEPS):
+        for _ in range(LAST_STEPS if last else NEWTON_STEPS):
             _, energy = plate.energy(u)
             k.soft_contacts(
                 u, plate.lower, plate.upper, plate.gradient, rho, plate.state, plate.downhill, plate.sums[:2]
@@ -258,7 +258,7 @@ def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any,
         scale = total + plate.least_energy
         if length:
             u, trial = trial, u
-            is_done = gain / 2 <= tol * scale
+            is_done = gain / 2 <= tol * scale and length == 1
         elif not is_thinning:
             is_good = gain / 2 <= max(tol, ROUNDING) * scale or kkt <= NO_FORCE * plate.unit
             return u, Result(energy, kkt, is_good)

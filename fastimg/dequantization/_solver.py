@@ -88,34 +88,32 @@ def solve(
             images.append(images[-1].coarser(xp))
     middles = _middles(xp, images[0])
     start = middles[len(images) - 1] if initial is None else initial - center
+    options = (plate, membrane, boundary == "even")
     for level in range(len(images) - 1, -1, -1):
-        image, scale = images[level], 0.25**level
-        shape = image.lower.shape
-        pull = (
-            max(PULL / (shape[0] * shape[1]) ** 2, SMALLEST_PULL) * (20 * plate * scale + 4 * membrane) / 20
-        )
-        problem = Plate(
-            xp, image.lower, image.upper, middles[level], image.cut, plate * scale, membrane,
-            boundary == "even", pull,
-        )  # fmt: skip
+        problem = _plate_of(xp, images[level], middles[level], level, *options)
         if level == len(images) - 1:
             u = xp.array(start, dtype=xp.float64)
         else:
-            coarse, u = u, xp.empty(shape, xp.float64)
+            coarse, u = u, xp.empty(problem.lower.shape, xp.float64)
             kernels.backend(xp).plate.upsample(coarse, u)
-        is_finest = level == 0
-        budget = Budget(max_cycles, callback if is_finest else None)
-        u = xp.where(image.lower == image.upper, image.lower, u)
-        if is_linear:
-            u, result = linear_phase(problem, u, budget, tol)
-            break
-        soft_phase(problem, u, budget, is_finest)
-    if not is_linear:
-        u, result = primal_phase(problem, u, budget, tol)
+        u = xp.where(problem.lower == problem.upper, problem.lower, u)
+        budget = Budget(max_cycles, callback if level == 0 else None)
+        if not is_linear:
+            soft_phase(problem, u, budget, level == 0)
+    u, result = (linear_phase if is_linear else primal_phase)(problem, u, budget, tol)
     u += center
-    return Solution(
-        xp.clip(u, *bounds, out=u), max(result.energy, 0.0), result.kkt, budget.cycles, result.converged
-    )
+    values = xp.clip(u, *bounds, out=u)
+    return Solution(values, max(result.energy, 0.0), result.kkt, budget.cycles, result.converged)
+
+
+def _plate_of(
+    xp: ModuleType, image: _Image, middle: Any, level: int, plate: float, membrane: float, is_even: bool
+) -> Plate:
+    """Set up the problem of one image of the pyramid."""
+    scale = 0.25**level
+    unit = (20 * plate * scale + 4 * membrane) / 20
+    pull = max(PULL / image.lower.size**2, SMALLEST_PULL) * unit
+    return Plate(xp, image.lower, image.upper, middle, image.cut, plate * scale, membrane, is_even, pull)
 
 
 @dataclass(frozen=True)

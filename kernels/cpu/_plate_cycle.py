@@ -236,6 +236,7 @@ def _cycle(
     is_narrow,
     is_parallel,
 ):
+    """One V-cycle; long, with all memory as arguments, so that it is one call of compiled code."""
     n, m = u.shape
     across, along, is_turned = ends
     us, bs, rs = memory[0], memory[1], memory[2]
