@@ -14,7 +14,7 @@ from fastimg._arrays import allocate_out, namespace
 from fastimg._warnings import ConvergenceWarning
 from fastimg.dequantization._envelopes import Envelopes, bins_of, bounds_of, check_bounds, check_codes
 from fastimg.dequantization._info import DequantizationInfo, IterationState
-from fastimg.dequantization._numbers import as_result_dtype, as_whole
+from fastimg.dequantization._numbers import as_result_dtype, as_whole, check_exact
 from fastimg.dequantization._problems import Settings, inputs_of, mask_of, settings_of
 from fastimg.dequantization._run import Run
 
@@ -71,7 +71,7 @@ def dequantize(
         What is least: bending (the biharmonic equation), the slope (Laplace's equation), or their sum.
     tension_length : float, optional
         For "blend": the length in pixels over which tension, not stiffness, shapes the surface. Bending
-        weighs 1, the slope 1 / tension_length².
+        weighs 1, the slope 1 / tension_length². From 1e-6 to 1e6.
     mask : array_like of bool, (H, W) or the image's shape, optional
         True: leave this pixel alone. It has no bounds, and in the result it is what it was in the image: the
         code itself with ``bits``, ``levels[k]`` with ``levels``, else the value of ``image`` (NaN, too) or,
@@ -83,7 +83,8 @@ def dequantize(
     fixed : (mask, values), optional
         Pixels, True in ``mask``, whose value is known, whatever their bin; none of them is masked.
     relax : float or array_like, (H, W) or the image's shape, optional
-        Widen each bound by this many bins, for noise and dither. One-sided bounds stay.
+        Widen each bound by this many bins, for noise and dither, up to 1e6. One-sided
+        bounds stay.
     initial : array_like, shape of the image, optional
         Where to start, such as the result for the previous frame of a video.
     tol : float, optional
@@ -123,8 +124,9 @@ def dequantize(
         If codes are no integers, a dtype is not accepted, or arrays are partly on the CPU and partly on a
         GPU.
     ValueError
-        If a code has no bin, bounds cross, shapes do not agree, values are not finite, or an option is not
-        accepted. Nothing has been computed then.
+        If a code has no bin, bounds cross, shapes do not agree, values are not finite, a bin or a bound is
+        beyond the range of the result's dtype, integers are over 2**53, or an option is not accepted.
+        Nothing has been computed then.
 
     Warns
     -----
@@ -152,10 +154,11 @@ def dequantize(
     >>> import numpy as np
     >>> from fastimg.dequantization import dequantize
     >>> ramp = np.linspace(0.2, 3.8, 64) + np.zeros((64, 1))
-    >>> result = dequantize(ramp.astype(np.uint8), bits=2)
+    >>> codes = ramp.astype(np.uint8)
+    >>> result = dequantize(codes, bits=2)
     >>> bool(np.ptp(np.diff(result)) < 0.01)
     True
-    >>> bool((np.floor(result) <= ramp.astype(np.uint8)).all())
+    >>> bool(((codes <= result) & (result <= codes + 1)).all())
     True
     """
     pair = fixed if isinstance(fixed, tuple | list) else (fixed,)
@@ -163,11 +166,14 @@ def dequantize(
     xp = namespace(
         image=image, levels=levels, lower=lower, upper=upper, mask=mask, relax=relax, initial=initial, **named
     )
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {callback!r}; accepted are functions of an IterationState, and None")
     settings = settings_of(model, tension_length, boundary, tol, max_cycles)
     passes = as_whole(anomaly_passes, "anomaly_passes", 0)
     envelopes, mask = _envelopes(xp, image, bits, levels, lower, upper, rounding, channel_axis, mask)
     inputs = inputs_of(xp, envelopes, mask, mask_mode, fixed, relax, initial)
     dtype = as_result_dtype(dtype, envelopes.dtype, xp, out)
+    inputs.check_range(dtype)
     layout = envelopes.layout
     work, deliver = allocate_out(
         xp, out, layout.shape, dtype, *envelopes.arrays, mask, inputs.fixed, inputs.values, inputs.initial,
@@ -211,6 +217,7 @@ def _envelopes(
     bins, count = bins_of(xp, image, bits, levels, rounding, channel_axis)
     mask = mask_of(xp, bins.layout, mask)
     check_codes(bins, count, mask)
+    check_exact(bins.codes, "image")
     return bins, mask
 
 

@@ -1,4 +1,4 @@
-"""The fast mode: linear interpolation between the contours of a quantized image."""
+"""Linear interpolation between the contours of a quantized image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastimg._arrays import allocate_out, namespace
-from fastimg.dequantization._envelopes import bins_of, check_codes
+from fastimg.dequantization._envelopes import bins_of, check_codes, check_range
 from fastimg.dequantization._numbers import as_result_dtype
 from fastimg.dequantization._results import cast_inside
 from fastimg.dequantization._windows import windowed
@@ -17,8 +17,17 @@ __all__ = ["distance_interpolation"]
 
 # From the centre of a pixel to the contour in front of it
 _HALF = 0.5
-# A neighbour across a corner is √2 - 1/2 from its contour, the next pixel 3/2
-_TOUCHING = 1.0
+# As far as this, neighbours are looked at one after the other, in order of their distance
+_REACH = 5
+_OFFSETS = sorted(
+    (
+        (row, column)
+        for row in range(-_REACH, _REACH + 1)
+        for column in range(-_REACH, _REACH + 1)
+        if 0 < row**2 + column**2 <= _REACH**2
+    ),
+    key=lambda offset: offset[0] ** 2 + offset[1] ** 2,
+)
 
 
 def distance_interpolation(
@@ -97,6 +106,8 @@ def distance_interpolation(
     bins, count = bins_of(np, image, bits, levels, rounding, channel_axis)
     check_codes(bins, count, None)
     dtype = as_result_dtype(dtype, bins.dtype, np, out)
+    for index in bins.layout.indices():
+        check_range(np, bins, index, None, dtype)
     layout = bins.layout
     work, deliver = allocate_out(np, out, layout.shape, dtype, bins.codes)
     planes = layout.planes(np, work)
@@ -110,47 +121,115 @@ def distance_interpolation(
 
 def _parts_of_bins(codes: np.ndarray) -> np.ndarray:
     """Return at which part of its bin each pixel is, from 0 to 1."""
-    from scipy.ndimage import label
-
-    part = np.full(codes.shape, 0.5)
-    present = np.unique(codes)
-    largest, smallest = (windowed(pick, codes, 1) for pick in (np.maximum, np.minimum))
-    for code in present if len(present) > 1 else ():
-        here = codes == code
-        region = label(here, structure=np.ones((3, 3)))[0][here]
-        # the nearest lower pixel has a neighbour that is not lower
-        below = _contour_distance(here, (codes < code) & (largest >= code))
-        above = _contour_distance(here, (codes > code) & (smallest <= code))
-        only_below, only_above = ~_touching(region, above), ~_touching(region, below)
-        with np.errstate(invalid="ignore"):
-            between = below / (below + above)
-        between = np.where(only_below, _dome(region, below), between)
-        part[here] = np.where(only_above, 1 - _dome(region, above), between)
-    return part
+    smallest, largest = (windowed(pick, codes, 1) for pick in (np.minimum, np.maximum))
+    if (smallest == largest).all():
+        return np.full(codes.shape, 0.5)
+    region = _regions(codes)
+    has_below, has_above = (
+        _any_in_region(region, touching) for touching in (smallest < codes, largest > codes)
+    )
+    # the nearest lower pixel has a neighbour that is at least as high as the pixel that looks for it
+    below = _contour_distance(codes, largest, np.less, has_below)
+    above = _contour_distance(codes, smallest, np.greater, has_above)
+    with np.errstate(invalid="ignore"):
+        part = below / (below + above)
+    part = np.where(has_above, part, _dome(region, below))
+    return np.where(has_below, part, 1 - _dome(region, above))
 
 
-def _contour_distance(here: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the distances of the pixels ``here`` to the contour of others; inf if there are none."""
+def _regions(codes: np.ndarray) -> np.ndarray:
+    """Number the regions of one code, whose pixels touch at sides or corners, from 0."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # runs of one code in a row are joined to those of the next row
+    starts = np.ones(codes.shape, bool)
+    starts[:, 1:] = codes[:, 1:] != codes[:, :-1]
+    run = np.cumsum(starts.ravel(), dtype=np.int32).reshape(codes.shape) - 1
+    width = codes.shape[1]
+    joined = []
+    for shift in (-1, 0, 1):
+        left, right = (
+            slice(max(0, -shift), width - max(0, shift)),
+            slice(max(0, shift), width + min(0, shift)),
+        )
+        same = codes[:-1, left] == codes[1:, right]
+        pairs = np.stack([run[:-1, left][same], run[1:, right][same]])
+        changes = np.ones(pairs.shape[1], bool)
+        changes[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(0)
+        joined.append(pairs[:, changes])
+    ends = np.concatenate(joined, axis=1)
+    count = int(run[-1, -1]) + 1
+    graph = coo_array((np.ones(ends.shape[1], bool), (ends[0], ends[1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1][run]
+
+
+def _any_in_region(region: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Whether the region of each pixel has one of ``pixels``."""
+    found = np.zeros(region.max() + 1, bool)
+    found[region[pixels]] = True
+    return found[region]
+
+
+def _contour_distance(
+    codes: np.ndarray, extreme: np.ndarray, is_beyond: np.ufunc, wanted: np.ndarray
+) -> np.ndarray:
+    """Return the distances of the wanted pixels to the contour of lower, or higher, codes; inf elsewhere.
+
+    ``extreme`` is the largest, or smallest, code around a pixel; each wanted pixel has a contour.
+    """
+    distance = np.full(codes.shape, np.inf)
+    # beyond the edge there is a copy of a pixel that is nearer
+    padded = np.pad(codes, _REACH, mode="edge")
+    rows, columns = np.nonzero(wanted)
+    count = len(np.unique(codes))
+    # an offset costs about as much as a code in the search for the rest
+    for row, column in _OFFSETS[:count]:
+        found = is_beyond(padded[rows + (_REACH + row), columns + (_REACH + column)], codes[rows, columns])
+        distance[rows[found], columns[found]] = np.sqrt(row**2 + column**2)
+        rows, columns = rows[~found], columns[~found]
+        if not rows.size:
+            break
+    # twice the width of even steps along both sides, so that one window is enough for most codes
+    margin = 2 * max(_REACH, sum(codes.shape) // count)
+    order = np.argsort(codes[rows, columns], kind="stable")
+    pixels = np.stack([rows, columns], axis=1)[order]
+    rest = codes[pixels[:, 0], pixels[:, 1]]
+    for group in np.split(pixels, np.flatnonzero(rest[1:] != rest[:-1]) + 1) if rest.size else ():
+        distance[group[:, 0], group[:, 1]] = _distance_of_code(codes, extreme, is_beyond, group, margin)
+    return distance - _HALF
+
+
+def _distance_of_code(
+    codes: np.ndarray, extreme: np.ndarray, is_beyond: np.ufunc, pixels: np.ndarray, margin: int
+) -> np.ndarray:
+    """Return the distances of pixels of one code, (n, 2), to the nearest lower, or higher, pixel.
+
+    They are looked for within ``margin`` around the pixels first.
+    """
     from scipy.spatial import cKDTree
 
-    pixels = np.argwhere(here)
-    if not others.any():
-        return np.full(len(pixels), np.inf)
-    tree = cKDTree(np.argwhere(others), compact_nodes=False, balanced_tree=False)
-    return tree.query(pixels)[0] - _HALF
-
-
-def _touching(region: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Whether the region of each pixel touches the contour, at a side or a corner of one of its pixels."""
-    touching = np.zeros(region.max() + 1, bool)
-    touching[region[distance < _TOUCHING]] = True
-    return touching[region]
+    code = codes[tuple(pixels[0])]
+    least, most = pixels.min(0), pixels.max(0) + 1
+    while True:
+        start, stop = np.maximum(least - margin, 0), np.minimum(most + margin, codes.shape)
+        window = slice(start[0], stop[0]), slice(start[1], stop[1])
+        others = np.argwhere(is_beyond(codes[window], code) & ~is_beyond(extreme[window], code))
+        farthest = 2.0 * margin
+        if len(others):
+            tree = cKDTree(others + start, compact_nodes=False, balanced_tree=False)
+            distance = tree.query(pixels)[0]
+            farthest = float(distance.max())
+            # nothing nearer lies outside the window
+            if farthest <= margin or (stop - start == codes.shape).all():
+                return distance
+        margin = int(np.ceil(farthest))
 
 
 def _dome(region: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return a parabola in the distance, from 0 at the contour to 1/2 with slope 0 at the farthest pixel."""
     farthest = np.zeros(region.max() + 1)
-    np.maximum.at(farthest, region, distance)
+    np.maximum.at(farthest, region.ravel(), distance.ravel())
     with np.errstate(invalid="ignore"):
         part = distance / farthest[region]
     return part * (1 - part / 2)

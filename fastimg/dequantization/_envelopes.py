@@ -11,15 +11,27 @@ import numpy as np
 
 from fastimg._arrays import as_kernel_array
 from fastimg.dequantization._layout import Layout, as_plain_array, layout_of
-from fastimg.dequantization._numbers import as_choice, as_whole, check_finite, first_place
+from fastimg.dequantization._numbers import as_choice, as_whole, check_exact, check_finite, first_place
 
-__all__ = ["Bins", "Bounds", "Envelopes", "bins_of", "bounds_of", "check_bounds", "check_codes"]
+__all__ = [
+    "Bins",
+    "Bounds",
+    "Envelopes",
+    "bins_of",
+    "bounds_of",
+    "check_bounds",
+    "check_codes",
+    "check_range",
+    "check_values",
+]
 
-# By how much the edges of the bins lie below the codes
+# Offset of the lower edge of a bin from its code
 _SHIFTS = {"floor": 0.0, "nearest": -0.5}
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
 # Codes of up to 16 bits, and their edges, are exact in single precision
 _SHORT = 2
+# Codes of bits, those under a mask too, are 64 bits at most
+_LARGEST_CODE = 2.0**64
 
 
 @dataclass(frozen=True)
@@ -122,10 +134,19 @@ def bins_of(
     if edges.ndim != 1 or len(edges) < 2:
         raise ValueError(f"levels has shape {edges.shape}; accepted is one axis with at least 2 edges")
     check_finite(xp, edges, "levels")
+    check_exact(as_plain_array(xp, levels, "levels", "iubf", "real numbers"), "levels")
     falling = edges[1:] <= edges[:-1]
     if bool(falling.any()):
         (place,) = first_place(xp, falling)
         raise ValueError(f"levels does not increase after element {place}; accepted are increasing edges")
+    with np.errstate(over="ignore"):
+        wide = ~xp.isfinite(edges[1:] - edges[:-1])
+    if bool(wide.any()):
+        (place,) = first_place(xp, wide)
+        raise ValueError(
+            f"levels has the edges {float(edges[place])} and {float(edges[place + 1])}, too far apart; "
+            "accepted are bins whose width is finite"
+        )
     return Bins(xp, layout, layout.planes(xp, codes), edges, shift), len(edges) - 1
 
 
@@ -155,10 +176,13 @@ def bounds_of(xp: ModuleType, image: Any, lower: Any, upper: Any, channel_axis: 
         if array is None:
             raise ValueError(f"{name} is None; accepted are lower and upper together")
     arrays = {name: as_kernel_array(xp, array, _REAL, name=name) for name, array in given.items()}
+    for name, array in given.items():
+        check_exact(xp.asarray(array), name)
     # NumPy's rule: a number takes the precision of the arrays
     dtypes = [arrays[name].dtype for name, array in given.items() if not isinstance(array, int | float)]
     if image is not None:
         arrays["image"] = as_plain_array(xp, image, "image", "iubf", "real numbers")
+        check_exact(arrays["image"], "image")
         dtypes.append(as_kernel_array(xp, arrays["image"].ravel()[:0], _REAL, name="image").dtype)
     shapes = [array.shape for array in arrays.values()]
     shape = _common_shape(shapes, arrays["image"].shape if image is not None else None)
@@ -199,6 +223,16 @@ def check_bounds(bounds: Bounds, mask: Any) -> None:
             f"lower is {float(lower[place])} and upper {float(upper[place])} at {place}; "
             "accepted is lower up to upper"
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = xp.isinf(upper.astype(np.float64) - lower) & xp.isfinite(lower) & xp.isfinite(upper)
+    if bounds.image is not None:
+        wide &= counts
+    if bool(wide.any()):
+        place = first_place(xp, wide)
+        raise ValueError(
+            f"lower is {float(lower[place])} and upper {float(upper[place])} at {place}, too far apart; "
+            "accepted are bounds whose distance is finite"
+        )
     if mask is not None and bounds.image is None:
         empty = mask & ~(xp.isfinite(lower) & xp.isfinite(upper))
         if bool(empty.any()):
@@ -206,3 +240,41 @@ def check_bounds(bounds: Bounds, mask: Any) -> None:
                 f"mask leaves the pixel {first_place(xp, empty)} alone, but its bounds have no middle; "
                 "accepted are finite bounds there, or an image whose values masked pixels keep"
             )
+
+
+def check_range(
+    xp: ModuleType, envelopes: Envelopes, index: tuple[int, ...], mask: Any, dtype: np.dtype
+) -> None:
+    """Raise ``ValueError`` where finite bounds, or what masked pixels keep, are beyond the range of a dtype.
+
+    ``mask`` is that of this image, or None.
+    """
+    largest = float(np.finfo(dtype).max)
+    if isinstance(envelopes, Bins):
+        name = "image" if envelopes.levels is None else "levels"
+        if envelopes.levels is None and largest > _LARGEST_CODE:
+            return
+        names = (name, name, name)
+    else:
+        names = ("lower", "upper", "image" if envelopes.image is not None else "lower")
+    lower, upper = envelopes.bounds(index)
+    counts = True if mask is None else ~mask
+    checked = [(names[0], lower, counts), (names[1], upper, counts)]
+    if mask is not None:
+        checked.append((names[2], envelopes.kept(index), mask))
+    for name, values, where in checked:
+        check_values(xp, values, where, name, dtype, index)
+
+
+def check_values(
+    xp: ModuleType, values: Any, where: Any, name: str, dtype: np.dtype, index: tuple[int, ...]
+) -> None:
+    """Raise ``ValueError`` where finite values are beyond the range of a dtype."""
+    largest = float(np.finfo(dtype).max)
+    beyond = (xp.abs(values) > largest) & xp.isfinite(values) & where
+    if bool(beyond.any()):
+        place = first_place(xp, beyond)
+        raise ValueError(
+            f"{name} has {float(values[place])} at {index + place}, beyond the range of the result's dtype, "
+            f"{dtype}; accepted are -{largest:g} to {largest:g}"
+        )

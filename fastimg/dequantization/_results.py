@@ -17,8 +17,12 @@ def cast_inside(xp: ModuleType, values: Any, lower: Any, upper: Any, dtype: np.d
     """
     if dtype == np.float64:
         return values
-    result = values.astype(dtype)
+    largest = float(np.finfo(dtype).max)
+    # where there is no bound, a value may be beyond the range
+    result = xp.clip(values, -largest, largest).astype(dtype)
     for outside, direction in ((result < lower, np.inf), (result > upper, -np.inf)):
-        next_one = xp.nextafter(result, dtype.type(direction))
+        # beyond the largest number comes infinity, which is not taken
+        with np.errstate(over="ignore"):
+            next_one = xp.nextafter(result, dtype.type(direction))
         result = xp.where(outside & (next_one >= lower) & (next_one <= upper), next_one, result)
     return result

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, label
 
 from fastimg.dequantization import distance_interpolation
 from tests.fastimg.dequantization_cases import assert_inside, bins_of, codes_of, hill, ramp, rms
@@ -49,6 +50,38 @@ def test_every_pixel_is_where_the_nearest_lower_and_higher_pixels_put_it():
             assert result[row, column] == pytest.approx(code + below / (below + above), abs=1e-12)
             checked += 1
     assert checked > 20
+
+
+@pytest.mark.parametrize(("count", "smooth"), [(2, 6), (5, 3), (40, 4), (200, 0), (3, 0)])
+def test_distances_are_those_of_a_search_through_all_pixels(count, smooth):
+    rng = np.random.default_rng(count)
+    field = gaussian_filter(rng.random((31, 42)), smooth)
+    codes = np.floor((field - field.min()) / np.ptp(field) * (count - 1e-9)).astype(np.uint8)
+    result = distance_interpolation(codes, bits=8, dtype="float64") - codes
+    places = np.argwhere(codes >= 0)
+    apart = np.hypot(*(places[:, None] - places).transpose(2, 0, 1))
+    flat = codes.ravel()
+    for code in np.unique(codes):
+        here = codes == code
+        below, above = (
+            np.where(other, apart, np.inf).min(1).reshape(codes.shape) - 0.5
+            for other in (flat < code, flat > code)
+        )
+        region, number = label(here, structure=np.ones((3, 3)))
+        for n in range(1, number + 1):
+            low, high = below[region == n], above[region == n]
+            if low.min() > 1:
+                expected = 1 - dome(high)
+            elif high.min() > 1:
+                expected = dome(low)
+            else:
+                expected = low / (low + high)
+            np.testing.assert_allclose(result[region == n], expected, atol=1e-12)
+
+
+def dome(distance):
+    part = distance / distance.max()
+    return part * (1 - part / 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,6 +156,12 @@ def test_wider_codes_become_double_precision():
         (ValueError, {"bits": 1, "levels": [0, 1]}, "of bits and levels"),
         (ValueError, {"bits": 1}, r"image has the code 2 at \(1, 1\); accepted are 0 to 1, by bits=1"),
         (ValueError, {"bits": 2, "rounding": "up"}, "rounding is 'up'"),
+        (ValueError, {"levels": [-1e308, 1e308, 1.1e308, 1.2e308]}, "levels has the edges .* too far apart"),
+        (
+            ValueError,
+            {"levels": [0.0, 1e38, 2e38, 1e39], "dtype": "float32"},
+            r"levels has 1e\+39 at \(1, 1\), beyond the range of the result's dtype, float32",
+        ),
         (TypeError, {"bits": 2, "dtype": int}, "dtype is int64"),
         (ValueError, {"bits": 2, "out": np.empty(3)}, r"out has shape \(3,\)"),
     ],

@@ -14,6 +14,8 @@ from tests.fastimg.dequantization_cases import assert_inside, bins_of, codes_of,
 
 PROPERTIES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 shapes = npst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
+powers = {"float32": (-37, 0, 35), "float64": (-300, -6, 0, 6, 300)}
+scaled = st.sampled_from([(10.0**power, dtype) for dtype in powers for power in powers[dtype]])
 
 
 @st.composite
@@ -66,9 +68,9 @@ def test_masked_pixels_keep_the_input_and_the_others_their_bins(case, share, mod
 
 @pytest.mark.host_only
 @PROPERTIES
-@given(quantized(), st.sampled_from([1e-6, 1.0, 1e6]), st.sampled_from(["float32", "float64"]))
-def test_uneven_levels_hold_their_codes(case, scale, dtype):
-    codes, bits, rng = case
+@given(quantized(), scaled)
+def test_uneven_levels_hold_their_codes(case, scale_and_dtype):
+    (codes, bits, rng), (scale, dtype) = case, scale_and_dtype
     codes = (codes >> max(0, bits - 8)).astype(np.uint8)
     levels = scale * np.cumsum(rng.uniform(0.1, 2, 2 ** min(bits, 8) + 1))
     result = quietly(codes, levels=levels, dtype=dtype)
@@ -77,11 +79,11 @@ def test_uneven_levels_hold_their_codes(case, scale, dtype):
 
 @pytest.mark.host_only
 @PROPERTIES
-@given(shapes, st.integers(0, 2**32 - 1), st.sampled_from(["float32", "float64"]))
-def test_any_bounds_hold_some_of_them_missing(shape, seed, dtype):
-    rng = np.random.default_rng(seed)
-    lower = rng.normal(size=shape).astype(dtype)
-    upper = lower + rng.exponential(size=shape).astype(dtype)
+@given(shapes, st.integers(0, 2**32 - 1), scaled | st.just((1e37, "float32")))
+def test_any_bounds_hold_some_of_them_missing(shape, seed, scale_and_dtype):
+    (scale, dtype), rng = scale_and_dtype, np.random.default_rng(seed)
+    lower = (scale * rng.normal(size=shape)).astype(dtype)
+    upper = lower + (scale * rng.exponential(size=shape)).astype(dtype)
     lower[rng.random(shape) < 0.2], upper[rng.random(shape) < 0.2] = -np.inf, np.inf
     result = quietly(None, lower=lower, upper=upper)
     assert result.dtype == dtype
@@ -150,6 +152,44 @@ def test_relaxing_is_widening_the_bounds_by_hand(to_device, to_host):
     by_hand = dequantize(None, lower=to_device(lower), upper=to_device(upper))
     result = dequantize(to_device(codes), bits=2, relax=to_device(relax), dtype="float64")
     np.testing.assert_array_equal(to_host(result), to_host(by_hand))
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [(1e-300, "float64"), (1e300, "float64"), (1e307, "float64"), (1e-37, "float32"), (3e37, "float32")],
+)
+def test_the_smallest_and_largest_numbers_give_the_shape_of_others(to_device, to_host, scale, dtype):
+    codes = codes_of(hill((14, 13)))
+    levels = np.arange(5) * scale
+    result = dequantize(to_device(codes), levels=to_device(levels), dtype=dtype, tol=1e-8)
+    assert_inside(to_host(result), *bins_of(codes, levels=levels))
+    expected = dequantize(to_device(codes), bits=2, dtype=dtype, tol=1e-8)
+    np.testing.assert_allclose(to_host(result) / scale, to_host(expected), atol=1e-3)
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(1.7e308, "float64"), (3.4e38, "float32")])
+def test_where_there_is_no_bound_the_plate_ends_at_the_largest_number(to_device, to_host, largest, dtype):
+    lower = np.full((6, 6), -np.inf)
+    lower[0, :2] = -largest, largest
+    upper = np.where(np.isfinite(lower), lower, np.inf)
+    result = dequantize(
+        None, lower=to_device(lower), upper=to_device(upper), dtype=dtype, boundary="free", max_cycles=20
+    )
+    assert_inside(to_host(result), lower.astype(dtype), upper.astype(dtype))
+
+
+def test_a_known_value_far_from_the_bins_leaves_them_finite(to_device, to_host):
+    codes, far = np.zeros((8, 8), np.uint8), np.eye(8, dtype=bool)
+    result = dequantize(to_device(codes), bits=1, fixed=(to_device(far), 1e300), dtype="float64")
+    assert_inside(to_host(result), *bins_of(codes), ~far)
+    np.testing.assert_array_equal(to_host(result)[far], 1e300)
+
+
+def test_a_start_far_from_the_bins_under_the_mask_leaves_them_finite(to_device, to_host):
+    codes, mask = codes_of(hill((9, 9))), np.eye(9, dtype=bool)
+    start = to_device(np.full((9, 9), 1.7e308))
+    result = quietly(to_device(codes), bits=2, mask=to_device(mask), initial=start)
+    assert_inside(to_host(result), *bins_of(codes))
 
 
 def test_one_number_bounds_every_pixel(to_device, to_host):

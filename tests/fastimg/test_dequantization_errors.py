@@ -52,8 +52,33 @@ NAN = np.where(np.eye(3, 4), np.nan, 1.0)
         ),
         ({"bits": 4, "model": "blend"}, "tension_length is None with model='blend'"),
         ({"bits": 4, "tension_length": 2}, "tension_length is 2 with model='plate'"),
-        ({"bits": 4, "model": "blend", "tension_length": 0}, "tension_length is 0; .* above 0"),
+        ({"bits": 4, "model": "blend", "tension_length": 0}, "tension_length is 0; .* from 1e-06 to 1e\\+06"),
         ({"bits": 4, "model": "blend", "tension_length": np.inf}, "tension_length is inf"),
+        ({"bits": 4, "model": "blend", "tension_length": 1e-200}, "tension_length is 1e-200"),
+        ({"bits": 4, "model": "blend", "tension_length": 10**400}, "tension_length is 1000"),
+        ({"bits": 4, "relax": 1e7}, r"relax is 1e\+07 at \(0, 0\); accepted are numbers from 0 to 1e\+06"),
+        (
+            {"levels": np.linspace(-1.7e308, -1.6e308, 13), "relax": 100, "dtype": "float64"},
+            r"relax is 100 at \(0, 0\), where it widens the bounds beyond double precision",
+        ),
+        ({"levels": [-1e308, 1e308]}, r"levels has the edges -1e\+308 and 1e\+308, too far apart"),
+        (
+            {"lower": np.full((3, 4), -1e308), "upper": 1e308},
+            r"lower is -1e\+308 and upper 1e\+308 at \(0, 0\), too far apart; accepted are bounds",
+        ),
+        (
+            {"lower": np.full((3, 4), 1e39), "upper": 2e39, "dtype": "float32"},
+            r"lower has 1e\+39 at \(0, 0\), beyond the range of the result's dtype, float32; .* -3.4",
+        ),
+        ({"lower": np.zeros((3, 4)), "upper": 1e39, "dtype": "float32"}, r"upper has 1e\+39 at \(0, 0\)"),
+        ({"levels": 1e38 * np.arange(13)}, r"levels has 4e\+38 at \(1, 0\), beyond the range"),
+        ({"bits": 4, "fixed": (HERE, 1e39)}, r"fixed\[1\] has 1e\+39 at \(0, 0\), beyond the range"),
+        ({"lower": 2**53 + 1, "upper": 1e17}, "lower has the integer 9007199254740993; .* up to 2\\*\\*53"),
+        (
+            {"lower": 0, "upper": np.full((3, 4), 2**63, np.uint64)},
+            "upper has the integer 9223372036854775808",
+        ),
+        ({"bits": 4, "fixed": (HERE, -(2**60))}, r"fixed\[1\] has the integer -1152921504606846976"),
         ({"bits": 4, "mask": np.ones((4, 3), bool)}, r"mask has shape \(4, 3\); accepted is .*\(3, 4\)"),
         ({"bits": 4, "mask_mode": "drop"}, "mask_mode is 'drop'; accepted are 'bridge' and 'cut'"),
         ({"bits": 4, "boundary": "odd"}, "boundary is 'odd'; accepted are 'free' and 'even'"),
@@ -94,6 +119,8 @@ def on_device(to_device, value):
         ({"bits": 4, "initial": HERE + 1j}, "initial has dtype complex128"),
         ({"bits": 4, "tol": "small"}, "tol is 'small'; accepted are finite numbers"),
         ({"bits": 4, "max_cycles": 1.5}, "max_cycles is 1.5"),
+        ({"bits": 4, "dtype": "foo"}, "dtype is 'foo'; accepted are float32 and float64"),
+        ({"bits": 4, "callback": 3}, "callback is 3; accepted are functions of an IterationState, and None"),
         ({"bits": 4, "dtype": "float16"}, "dtype is float16; accepted are float32 and float64"),
         ({"bits": 4, "out": [0.0]}, "out is a list; accepted is a .* array or None"),
         ({"lower": 1j, "upper": 1}, "lower has dtype complex128"),
@@ -134,6 +161,26 @@ def test_a_masked_pixel_between_open_bounds_needs_a_value(to_device):
         ValueError, match=r"mask leaves the pixel \(0, 0\) alone, but its bounds have no middle"
     ):
         dequantize(None, lower=to_device(lower), upper=1.0, mask=to_device(HERE))
+
+
+def test_what_a_masked_pixel_keeps_is_in_the_range_of_the_result(to_device):
+    mask = to_device(HERE)
+    with pytest.raises(ValueError, match=r"image has 1e\+39 at \(0, 0\), beyond the range"):
+        dequantize(to_device(np.full((3, 4), 1e39)), lower=0, upper=1, mask=mask, dtype="float32")
+    with pytest.raises(ValueError, match=r"image has the integer -4611686018427387904; accepted are"):
+        dequantize(to_device(np.where(HERE, -(2**62), 0)), bits=1, mask=mask)
+    with pytest.raises(ValueError, match=r"image has the integer 1152921504606846976; accepted are"):
+        dequantize(to_device(np.full((3, 4), 2**60)), lower=0, upper=1)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_out_of_half_precision_is_too_small_for_sixteen_bits(xp, to_device, masked):
+    codes, out = to_device(np.full((3, 4), 65535, np.uint16)), xp.empty((3, 4), np.float16)
+    mask = to_device(np.ones((3, 4), bool)) if masked else None
+    with pytest.raises(
+        ValueError, match=r"image has 65535.0 at \(0, 0\), .* float16; accepted are -65504 to"
+    ):
+        dequantize(codes, bits=16, mask=mask, out=out)
 
 
 def test_out_of_another_shape_is_named(xp, to_device):
