@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["explicit_iteration", "explicit_steps", "paper_iteration", "plate_energy", "pyramid_start"]
+from fastimg.demo._plain_dequantization import bending_energy
+
+__all__ = ["explicit_iteration", "explicit_steps", "paper_iteration", "pyramid_start"]
 
 Image = NDArray[np.float64]
 
@@ -106,13 +108,6 @@ def _paper_steps(padded: Any, lower: Any, upper: Any, stencil: Any, steps: int) 
     return np.minimum(np.maximum(inner, lower[2:-2, 2:-2]), upper[2:-2, 2:-2])
 
 
-def plate_energy(values: Image) -> float:
-    """Return ½ Σ (f_xx² + 2 f_xy² + f_yy²) over the differences that fit into the image."""
-    down, across = np.diff(values, 2, axis=0), np.diff(values, 2, axis=1)
-    twist = np.diff(np.diff(values, axis=0), axis=1)
-    return float((down**2).sum() / 2 + (across**2).sum() / 2 + (twist**2).sum())
-
-
 def pyramid_start(lower: Image, upper: Image, step: float = LARGEST_STEP) -> Image:
     """Return where the iteration on the finest grid starts: the paper's pyramid, on this energy."""
     if not _has_coarser(lower):
@@ -135,7 +130,7 @@ def explicit_steps(
 ) -> int | None:
     """Return after how many steps the energy is at most this; None where ``most`` do not suffice."""
     values, steps = start, 0
-    while plate_energy(values) > energy:
+    while bending_energy(values) > energy:
         if steps >= most:
             return None
         values = explicit_iteration(values, lower, upper, check_every, step)
@@ -146,7 +141,7 @@ def explicit_steps(
 def explicit_iteration(
     start: Image, lower: Image, upper: Image, steps: int, step: float = LARGEST_STEP
 ) -> Image:
-    """Take steps against the gradient of `plate_energy`, each clipped to the envelope, compiled by Numba."""
+    """Take steps against the gradient of `bending_energy`, each clipped to the envelope, by Numba."""
     return _explicit_steps(np.array(start, float), lower, upper, steps, step)
 
 

@@ -20,6 +20,7 @@ from skimage import color, data
 from skimage.metrics import structural_similarity
 from skimage.restoration import denoise_tv_chambolle
 
+from fastimg.demo._dequantization_images import surface
 from fastimg.dequantization import dequantize
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "plate_of_8_bits",
     "quality",
     "reference",
-    "surface",
     "total_variation",
     "unit_codes",
     "zero_padded",
@@ -49,29 +49,14 @@ SIGMAS = np.geomspace(0.3, 20, 60)
 WEIGHTS = np.geomspace(0.5, 1000, 34)
 
 
-def surface(name: str, size: int) -> Image:
-    """Return a test function of the paper at ``size`` × ``size`` points, with a maximum of 1.
-
-    "gaussian" is exp(-2 (x² + y²)) on [-1, 1]², "rosenbrock" is 100 (y - x²)² + (1 - x)² on x from -1.5 to
-    1.5 and y from -1 to 3. The paper leaves width and ranges open; these are the ones of its Table 1.
-    """
-    if name == "gaussian":
-        y, x = np.meshgrid(*[np.linspace(-1, 1, size)] * 2, indexing="ij")
-        values = np.exp(-2 * (x**2 + y**2))
-    else:
-        y, x = np.meshgrid(np.linspace(-1, 3, size), np.linspace(-1.5, 1.5, size), indexing="ij")
-        values = 100 * (y - x**2) ** 2 + (1 - x) ** 2
-    return values / values.max()
-
-
 def reference(name: str, size: int) -> Image:
     """Return the 8-bit image of a test function."""
-    return np.trunc(255 * surface(name, size))
+    return np.trunc(255 * surface(name.capitalize(), size))
 
 
 def unit_codes(name: str, size: int, bits: int) -> NDArray[np.uint16]:
     """Return the codes of a test function whose values fill all bins, without 8 bits in between."""
-    return np.floor(surface(name, size) * (2**bits - 1e-9)).astype(np.uint16)
+    return np.floor(surface(name.capitalize(), size) * (2**bits - 1e-9)).astype(np.uint16)
 
 
 def photographs() -> dict[str, Image]:

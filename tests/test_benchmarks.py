@@ -18,6 +18,7 @@ from benchmarks.compare.ptychography_speed import scan_of
 from benchmarks.studies import STUDIES
 from benchmarks.studies import __main__ as studies_main
 from benchmarks.studies._tables import Options, Study
+from fastimg.demo._plain_dequantization import bending_energy
 from fastimg.dequantization import dequantize
 
 pytestmark = pytest.mark.host_only
@@ -96,11 +97,11 @@ def test_explicit_steps_go_down_to_the_plate_that_we_find():
     codes = np.cumsum(rng.random((20, 17)) < 0.3, axis=1)
     lower, upper = codes.astype(float), codes + 1.0
     ours, info = dequantize(codes, bits=5, tol=1e-10, return_info=True)
-    assert plain_dequantization.plate_energy(ours) == pytest.approx(info.energy, rel=1e-6)
+    assert bending_energy(ours) == pytest.approx(info.energy, rel=1e-6)
     values, energies = (lower + upper) / 2, []
     for _ in range(20):
         values = plain_dequantization.explicit_iteration(values, lower, upper, 500)
-        energies.append(plain_dequantization.plate_energy(values))
+        energies.append(bending_energy(values))
     # at the minimum rounding is all that is left of a step
     assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(energies))
     assert info.energy * (1 - 1e-9) <= energies[-1] <= info.energy * 1.001

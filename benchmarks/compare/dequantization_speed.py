@@ -28,6 +28,7 @@ from benchmarks.quantization import (
     unit_codes,
 )
 from fastimg._timing import interleaved, median_ratio
+from fastimg.demo._plain_dequantization import bending_energy
 from fastimg.dequantization import dequantize, distance_interpolation
 
 __all__ = ["beside_explicit_steps", "beside_ffmpeg", "beside_smoothing"]
@@ -51,12 +52,12 @@ def beside_explicit_steps(*, quick: bool) -> tuple[list[Time], list[Figure]]:
         least = dequantize(codes, bits=bits, return_info=True, **CONVERGED)[1].energy
         ours = partial(dequantize, codes, bits=bits, dtype=np.float64, tol=gap)
         ways: dict[str, Callable[[], Any]] = {}
-        done = {OURS: f"{plain.plate_energy(ours()) / least - 1:.1e} above"}
+        done = {OURS: f"{bending_energy(ours()) / least - 1:.1e} above"}
         for way, step in STEPS.items():
             start = plain.pyramid_start(lower, upper, step)
             steps = plain.explicit_steps(start, lower, upper, (1 + gap) * least, step=step, most=MOST_STEPS)
             ways[way] = partial(_explicit, lower, upper, steps or MOST_STEPS, step)
-            done[way] = f"{plain.plate_energy(ways[way]()) / least - 1:.1e} above, {steps} steps"
+            done[way] = f"{bending_energy(ways[way]()) / least - 1:.1e} above, {steps} steps"
         timings = interleaved(
             ways | {OURS: ours}, rounds=1 if quick else 5, seconds_per_sample=0.2, clock=time.process_time
         )

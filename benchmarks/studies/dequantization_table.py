@@ -25,7 +25,6 @@ from benchmarks.plain_dequantization import (
     explicit_iteration,
     explicit_steps,
     paper_iteration,
-    plate_energy,
     pyramid_start,
 )
 from benchmarks.quantization import (
@@ -40,6 +39,7 @@ from benchmarks.quantization import (
     zero_padded,
 )
 from benchmarks.studies._tables import Options, Study, Table
+from fastimg.demo._plain_dequantization import bending_energy
 from fastimg.dequantization import dequantize
 
 SIZE, BITS = 64, (2, 3, 5)
@@ -216,7 +216,7 @@ def _explicit(bits: int) -> tuple[str, ...]:
     lower, upper = codes.astype(float), codes + 1.0
     least = dequantize(codes, bits=bits, return_info=True, **CONVERGED)[1].energy
     start = pyramid_start(lower, upper, PAPER_STEP)
-    after = plate_energy(explicit_iteration(start, lower, upper, PAPER_STEPS * SIZE, PAPER_STEP))
+    after = bending_energy(explicit_iteration(start, lower, upper, PAPER_STEPS * SIZE, PAPER_STEP))
     steps = explicit_steps(start, lower, upper, 1.01 * least, step=PAPER_STEP, most=MOST_STEPS)
     return f"{SIZE}²", str(bits), f"{100 * (after / least - 1):.1f} %", f"{steps or f'> {MOST_STEPS}'}"
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from fastimg.dequantization import dequantize, distance_interpolation, textured_regions
 
-__all__ = ["METHODS", "RELAXED", "TENSION_LENGTH", "Example", "function_example", "score", "sky_example"]
+__all__ = [
+    "METHODS",
+    "RELAXED",
+    "TENSION_LENGTH",
+    "Example",
+    "function_example",
+    "score",
+    "sky_example",
+    "surface",
+]
 
 #: Pixels beyond which the blend acts as a membrane
 TENSION_LENGTH = 4.4
@@ -101,24 +110,32 @@ def sky_example(bits: int, size: int | None = None) -> Example:
     return Example("sky", truth, bits, left)
 
 
+def surface(name: str, size: int) -> NDArray[np.float64]:
+    """Return a test function of the paper at ``size`` × ``size`` points, with a maximum of 1.
+
+    "Gaussian" is exp(-2 (x² + y²)) on [-1, 1]², "Rosenbrock" is 100 (y - x²)² + (1 - x)² on x from -1.5 to
+    1.5 and y from -1 to 3. The paper leaves width and ranges open; these are the ones of its Table 1.
+    """
+    if name == "Gaussian":
+        y, x = np.meshgrid(*[np.linspace(-1, 1, size)] * 2, indexing="ij")
+        values = np.exp(-2 * (x**2 + y**2))
+    else:
+        y, x = np.meshgrid(np.linspace(-1, 3, size), np.linspace(-1.5, 1.5, size), indexing="ij")
+        values = 100 * (y - x**2) ** 2 + (1 - x) ** 2
+    return values / values.max()
+
+
 def function_example(name: str, bits: int, size: int = 64) -> Example:
     """Quantize one of the paper's functions as the paper does: 255 Z / max, rounded down, its first bits.
 
     Parameters
     ----------
     name : {"Gaussian", "Rosenbrock"}
-        exp(-2 (x² + y²)) on [-1, 1]², or 100 (y - x²)² + (1 - x)² on [-1.5, 1.5] × [-1, 3].
     bits : int
     size : int, optional
         Rows and columns.
     """
-    if name == "Gaussian":
-        x = np.linspace(-1, 1, size)
-        values = np.exp(-2 * (x[:, None] ** 2 + x**2))
-    else:
-        x, y = np.linspace(-1.5, 1.5, size), np.linspace(-1, 3, size)[:, None]
-        values = 100 * (y - x**2) ** 2 + (1 - x) ** 2
-    truth = np.trunc(255 * values / values.max()).astype(np.uint8)
+    truth = np.trunc(255 * surface(name, size)).astype(np.uint8)
     return Example(name, truth[None], bits, np.zeros((size, size), bool))
 
 

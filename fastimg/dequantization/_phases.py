@@ -269,6 +269,7 @@ def primal_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any,
 def linear_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any, Result]:
     """Solve where each pixel is either fixed or free of bounds; u is written."""
     k = plate.k
+    is_small = False
     while True:
         energy, total = plate.energy(u)
         k.active_contacts(
@@ -277,13 +278,12 @@ def linear_phase(plate: Plate, u: Any, budget: Budget, tol: float) -> tuple[Any,
         kkt = sqrt(float(plate.sums[0]) / plate.pixels)
         budget.report(energy, kkt)
         scale = total + plate.least_energy
-        is_done = kkt == 0 or (plate.rest_gain > 0 and plate.rest_gain / 2 <= tol * scale)
+        is_done = is_small or kkt == 0 or (plate.rest_gain > 0 and plate.rest_gain / 2 <= tol * scale)
         if is_done or budget.is_spent():
             return u, Result(energy, kkt, is_done)
         gain = plate.newton_step(0.0, sqrt(tol) / 3, LINEAR_ITERATIONS, budget)
         k.step(u, plate.direction, 1.0)
-        if gain / 2 <= tol * scale:
-            return u, Result(plate.energy(u)[0], kkt, True)
+        is_small = gain / 2 <= tol * scale
 
 
 def _accepted_length(plate: Plate, u: Any, trial: Any, held: float) -> float:
