@@ -72,7 +72,8 @@ def test_the_minimum_is_found(bits):
 @pytest.mark.parametrize("codes", [codes_of(gaussian(64), 3), noisy((64, 64), 3)], ids=["hill", "noise"])
 def test_by_default_the_energy_is_near_its_minimum(codes):
     energy = [dequantize(codes, bits=3, tol=tol, return_info=True)[1].energy for tol in (1e-4, 1e-12)]
-    assert energy[1] <= energy[0] <= (1 + 1e-4) * energy[1]
+    # both may be the minimum, but for the rounding of sums
+    assert (1 - 1e-9) * energy[1] <= energy[0] <= (1 + 1e-4) * energy[1]
 
 
 @pytest.mark.host_only
