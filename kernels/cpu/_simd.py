@@ -71,12 +71,12 @@ def lane_count(precision: int) -> int:
 
 
 class Simd:
-    """Vector arithmetic of one precision on an LLVM builder."""
+    """Vector arithmetic of one precision on an LLVM builder; of the CPU's lanes unless told otherwise."""
 
-    def __init__(self, builder: ir.IRBuilder, precision: int) -> None:
+    def __init__(self, builder: ir.IRBuilder, precision: int, lanes: int | None = None) -> None:
         self.builder = builder
         self.precision = precision
-        self.lanes = lane_count(precision)
+        self.lanes = lanes or lane_count(precision)
         self.itemsize = precision // 8
         self.bytes = self.lanes * self.itemsize
         self.row = 2 * self.bytes
@@ -162,7 +162,7 @@ class Simd:
     def store_pair_head(self, values: Sequence[Value], address: Value, count: Value) -> None:
         """Inverse of ``load_pair_head``; writes nothing else."""
         for i, mask in enumerate(self._pair_heads(count)):
-            self._masked_store(values[i], self.offset(address, i, self.bytes), mask)
+            self.masked_store(values[i], self.offset(address, i, self.bytes), mask)
 
     def _pair_heads(self, count: Value) -> list[Value]:
         twice = self.builder.shl(count, ir.Constant(_I64, 1))
@@ -197,7 +197,8 @@ class Simd:
         align = ir.Constant(_I32, self.itemsize)
         return self.builder.call(function, [pointer, align, mask, self.constant(0.0)])
 
-    def _masked_store(self, value: Value, address: Value, mask: Value) -> None:
+    def masked_store(self, value: Value, address: Value, mask: Value) -> None:
+        """Store the lanes of a mask at an address; writes nothing else."""
         name = f"llvm.masked.store.v{self.lanes}f{self.precision}.p0"
         pointer = self.pointer(address, self.vector)
         kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, _I32, mask.type])
