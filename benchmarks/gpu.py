@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks import gpu_pie, gpu_plate
+from benchmarks import gpu_pie, gpu_plate, gpu_sinkhorn
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -194,11 +194,14 @@ def every_kernel() -> dict[str, Any]:
         # the first has no coarser grid
         for shape in ((4, 40), (20, 33), (150, 140)):
             gpu_plate.call_kernels(cupy, shape)
+        gpu_sinkhorn.call_kernels(cupy)
         launched |= {expression for expression, *_ in records}
     cupy.cuda.Device().synchronize()
     from fastimg.kernels.cuda import _module
 
-    families = ("registration", "subpixel", *gpu_pie.FAMILIES, *gpu_plate.FAMILIES)
+    families = (
+        "registration", "subpixel", *gpu_pie.FAMILIES, *gpu_plate.FAMILIES, *gpu_sinkhorn.FAMILIES
+    )  # fmt: skip
     known = {name for family in families for name in _module.instantiations(family)}
     return {"ok": launched == known, "launched": sorted(launched), "missed": sorted(known - launched)}
 
@@ -269,6 +272,7 @@ def speed() -> dict[str, Any]:
         "register_stack": [throughput(cupy, None), throughput(cupy, "phase")],
         "ptychography": gpu_pie.measure_steps(cupy, elapsed),
         "dequantization": gpu_plate.measure_solver(cupy, elapsed),
+        "transport": gpu_sinkhorn.measure_iterations(cupy, elapsed),
     }
 
 
@@ -413,6 +417,8 @@ def print_summary(record: dict[str, Any]) -> None:
         )
     for row in result.get("dequantization", []):
         print(gpu_plate.described(row))
+    for row in result.get("transport", []):
+        print(gpu_sinkhorn.described(row))
 
 
 # name: (function, seconds), in the order in which they run; together under 8 minutes.

@@ -7,11 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from fastimg.kernels.cuda import _launch, _module, pie, plate, registration
-from tests.emulator import EmulatorError, cupy_standin, pie_mutations, plate_mutations, schedules
+from fastimg.kernels.cuda import _launch, _module, _sinkhorn_tables, pie, plate, registration, sinkhorn
+from tests.emulator import (
+    EmulatorError,
+    cupy_standin,
+    pie_mutations,
+    plate_mutations,
+    schedules,
+    sinkhorn_mutations,
+)
 from tests.reference import pie as plain_pie
 from tests.reference import plate as plain_plate
 from tests.reference import registration as plain_registration
+from tests.reference import sinkhorn as plain_sinkhorn
 
 pytestmark = pytest.mark.host_only
 
@@ -131,6 +139,7 @@ MUTATIONS = {
     ),
     **{f"pie: {name}": Mutation(*row) for name, row in pie_mutations.CAUGHT.items()},
     **{f"plate: {name}": Mutation(*row) for name, row in plate_mutations.CAUGHT.items()},
+    **{f"sinkhorn: {name}": Mutation(*row) for name, row in sinkhorn_mutations.CAUGHT.items()},
 }
 
 
@@ -158,6 +167,7 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], list[Any]]]] = {
     "fourier_shift": lambda rng: ([spectra(rng), rng.normal(size=(3, 2))], [(SHAPE, np.complex64)]),
     **pie_mutations.ARGUMENTS,
     **plate_mutations.ARGUMENTS,
+    **sinkhorn_mutations.ARGUMENTS,
 }
 
 
@@ -169,6 +179,8 @@ def run(name):
         launchers, plain = pie, plain_pie
     elif name in plate_mutations.ARGUMENTS:
         launchers, plain = plate, plain_plate
+    elif name in sinkhorn_mutations.ARGUMENTS:
+        launchers, plain = sinkhorn, plain_sinkhorn
     inputs, outputs = ARGUMENTS[name](np.random.default_rng(0))
     host = [value(plain, np.asarray) if callable(value) else value for value in inputs]
     host += [np.empty(*output) for output in outputs]
@@ -189,7 +201,8 @@ def device(monkeypatch):
     """Let the launchers find the stand-in for one test, and forget what they have compiled."""
     for name, package in cupy_standin.packages().items():
         monkeypatch.setitem(sys.modules, name, package)
-    caches = (_module.get_function, _module._module)
+    # a launch that fails leaves the counters of blocks as they are
+    caches = (_module.get_function, _module._module, *_sinkhorn_tables.CACHES)
     for function in caches:
         function.cache_clear()
     yield monkeypatch
@@ -236,6 +249,7 @@ GRIDS = {
         "sum_probe_weights", "signal_boxes", "gradient_shift",
     ),
     plate: ("gradient", "product", "dot", "slope", "clipped_step", "pool", "upsample"),
+    sinkhorn: ("convolve_axis", "log_convolve_axis", "scale_planes"),
 }  # fmt: skip
 
 
@@ -252,13 +266,14 @@ def test_a_grid_that_is_too_small_is_named(launchers, name, device):
 
 
 @pytest.mark.parametrize("narrow", [{int: np.int32}, {float: np.float32}, {bool: np.int32}])
-@pytest.mark.parametrize("family", ["registration", "pie", "plate"])
+@pytest.mark.parametrize("family", ["registration", "pie", "plate", "sinkhorn"])
 def test_a_scalar_of_the_wrong_type_is_named(family, narrow, device):
     device.setattr(_launch, "SCALARS", _launch.SCALARS | narrow)
     floats, others = {
         "registration": ("refine_peak", "cross_power_packed"),
         "pie": ("sum_probe_weights", "apply_transfer"),
         "plate": ("gradient", "upsample"),
+        "sinkhorn": ("mean_axis", "mean_axis"),
     }[family]
     with pytest.raises(TypeError, match=r"wrong scalar type: argument \d '\w+' is passed as \w+32"):
         run(floats if float in narrow else others)
@@ -275,6 +290,7 @@ WRONG = {
     ),
     **{f"pie: {name}": Mutation(*row, "") for name, row in pie_mutations.WRONG.items()},
     **{f"plate: {name}": Mutation(*row, "") for name, row in plate_mutations.WRONG.items()},
+    **{f"sinkhorn: {name}": Mutation(*row, "") for name, row in sinkhorn_mutations.WRONG.items()},
 }
 
 
