@@ -17,7 +17,16 @@ if not (_Path(__file__).parent / "kernels").is_dir():
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["dequantization", "io", "kernels", "ptychography", "registration"],
+    submodules=[
+        "dequantization",
+        "fusion",
+        "io",
+        "kernels",
+        "metrics",
+        "ptychography",
+        "registration",
+        "transport",
+    ],
     submod_attrs={
         "_warnings": ["ConvergenceWarning"],
         "_threads": ["get_num_threads", "set_num_threads"],

@@ -35,6 +35,22 @@ for real, kind, tolerance in ((np.float32, np.complex64, 1e-5), (np.float64, np.
         assert abs(shift[0] - (-3, 5)).max() < 1e-6
         spectrum = scipy.fft.fft2(images.astype(kind))
         assert np.abs(fft.fft2(images.astype(kind)) - spectrum).max() < tolerance * np.abs(spectrum).max()
+from fastimg.kernels.cpu import sinkhorn
+place = np.arange(150)
+gaussian = np.exp(-0.5 * ((place[:, None] - place) / 11) ** 2)
+lines = rng.random((1, 5, 150)) + 0.1
+blurred = np.empty_like(lines)
+sinkhorn.convolve_axis(lines, 1, (11.0,), np.inf, None, blurred)
+np.testing.assert_allclose(blurred, lines @ gaussian, rtol=1e-13)
+cubes = rng.random((3, 5, 9, 32)).astype(np.float32) + 0.5
+u_m, u_h, fused = cubes[0].copy(), cubes[1].copy(), np.empty_like(cubes[0])
+bands = gaussian[:32:, :32]
+sinkhorn.fuse_spectra(
+    u_m, cubes[2], 11.0, 31, u_h, cubes[2], (0.0, 0.0), (0, 0), 0.3, np.ones(32, np.float32), 32, fused,
+    np.empty((2, 32), np.float32), np.empty(1),
+)
+k_m = (cubes[2] / (cubes[0] @ bands)) @ bands
+np.testing.assert_allclose(fused, (cubes[0] * k_m) ** 0.3 * (cubes[1] * cubes[2]) ** 0.7, rtol=1e-5)
 """
 
 
