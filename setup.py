@@ -25,8 +25,9 @@ EXTRAS = {
     ],
     "plot": ["matplotlib>=3.8"],
     "dask": ["dask[array,distributed]>=2024.1", "zarr>=2.17"],
+    "fusion": ["scikit-image>=0.24"],
     "demo": ["scikit-image>=0.24", "imageio>=2.31", "tifffile>=2023.7", "matplotlib>=3.8", "jinja2>=3.1"],
-    "bench": ["asv>=0.6", "virtualenv>=20", "scikit-image>=0.24", "pytest>=8"],
+    "bench": ["asv>=0.6", "virtualenv>=20", "scikit-image>=0.24", "POT>=0.9.5", "pytest>=8"],
     "docs": [
         "sphinx>=7.2",
         "pydata-sphinx-theme>=0.15",
@@ -52,6 +53,8 @@ EXTRAS["test"] = [
     "nvidia-cuda-nvrtc>=13",
     "nvidia-cuda-cuobjdump>=13",
     "rasterio>=1.3",
+    "spectral>=0.23",
+    "POT>=0.9.7",
     *EXTRAS["demo"],
 ]
 EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if "cuda" not in name for need in needs})

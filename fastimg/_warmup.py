@@ -21,6 +21,9 @@ DTYPES = ("float32", "float64", "complex64", "complex128")
 FRAME_SIZES = (64, 128, 256)
 MODES = (1, 3)
 
+FLOATS = ("float32", "float64")
+PRECISIONS: tuple[Literal["float32", "mixed", "float64"], ...] = ("float32", "mixed", "float64")
+
 MODELS: tuple[Literal["plate", "membrane"], ...] = ("plate", "membrane")
 
 # Two images of the largest size: the kernels use several threads from 2**16 points and two pairs on
@@ -110,8 +113,45 @@ def _dequantize(size: int, model: Literal["plate", "membrane"]) -> None:
         dequantization.dequantize(codes, bits=4, model=model, tol=0.1, **settings)
 
 
+def _transport() -> Iterator[Step]:
+    for dtype in FLOATS:
+        yield Step(f"transport {dtype}", partial(_transport_images, dtype))
+
+
+def _transport_images(dtype: str) -> None:
+    from fastimg import transport
+
+    images = np.random.default_rng(0).random((2, 32, 40)).astype(dtype) + np.float32(0.5)
+    images /= images.sum((1, 2), keepdims=True)
+    for debiased in (False, True):
+        transport.barycenter(
+            images, sigma=(2.0, 3.0), iterations=2, tol=1e-9 if debiased else None, debiased=debiased
+        )
+    transport.barycenter(images, sigma=(2.0, 3.0), iterations=1, stabilize="log")
+    transport.transport_distance(*images, sigma=(2.0, 3.0), gradient=True)
+    transport.gaussian_convolve(images[0], 2.0)
+
+
+def _fusion() -> Iterator[Step]:
+    for precision in PRECISIONS:
+        yield Step(f"fusion {precision}", partial(_fuse, precision))
+
+
+def _fuse(precision: Literal["float32", "mixed", "float64"]) -> None:
+    from fastimg import fusion
+
+    cube = np.random.default_rng(0).random((16, 16, 12)).astype(np.float32) + 1
+    response = np.repeat(np.eye(3), 4, axis=1) / 4
+    images = fusion.simulate_pair(cube, response, ratio=4)
+    fusion.hmwb(
+        *images, spectral_response=response, ratio=4, iterations=2, denoise=False, precision=precision
+    )
+
+
 STEPS: dict[str, Callable[[], Iterator[Step]]] = {
     "registration": _registration,
     "ptychography": _ptychography,
     "dequantization": _dequantization,
+    "transport": _transport,
+    "fusion": _fusion,
 }

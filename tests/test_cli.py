@@ -125,6 +125,12 @@ def test_after_the_warmup_of_dequantization_nothing_is_compiled(monkeypatch):
     assert "dequantization: 0 files added" in again.output
 
 
+@pytest.mark.parametrize("system", ["transport", "fusion"])
+def test_after_the_warmup_of_transport_and_fusion_nothing_is_compiled(system):
+    assert run("warmup", system).exit_code == 0
+    assert f"{system}: 0 files added" in run("warmup", system).output
+
+
 def test_after_the_warmup_of_ptychography_nothing_is_compiled(monkeypatch):
     monkeypatch.setattr(_warmup, "FRAME_SIZES", (16,))
     monkeypatch.setattr(_warmup, "MODES", (2,))

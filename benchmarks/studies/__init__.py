@@ -14,4 +14,6 @@ STUDIES = {
     "dequantization-table": "benchmarks.studies.dequantization_table",
     "dequantization-growth": "benchmarks.studies.dequantization_growth",
     "dequantization-photographs": "benchmarks.studies.dequantization_photographs",
+    "fusion-table": "benchmarks.studies.fusion_table",
+    "transport-accuracy": "benchmarks.studies.transport_accuracy",
 }
