@@ -36,7 +36,7 @@ def call_kernels(cupy: Any) -> None:
             sinkhorn.log_convolve_axis(values, 1, sigmas, work)
             sinkhorn.turn_axis(values, measures, 1, sigmas, math.inf, work)
             sinkhorn.mean_axis(
-                values, 1, sigmas, math.inf, weights, 0.0, True, measures[0], previous, mean, previous,
+                values, 1, sigmas, math.inf, weights, 0.0, measures[0], previous, mean, previous,
                 cupy.empty(1), cupy.empty((3, 2)),
             )  # fmt: skip
             sinkhorn.balance(mean, measures[0], measures[1])
@@ -57,9 +57,7 @@ def make_barycenter(cupy: Any, size: int, precision: str) -> Callable[[], None]:
 
     def iterate() -> None:
         sinkhorn.turn_axis(values, measures, 1, sigmas, math.inf, work)
-        sinkhorn.mean_axis(
-            values, 0, sigmas, math.inf, weights, 1e-30, False, None, None, mean, None, None, None
-        )
+        sinkhorn.mean_axis(values, 0, sigmas, math.inf, weights, 1e-30, None, None, mean, None, None, None)
 
     return iterate
 

@@ -63,7 +63,7 @@ class Debiasing:
                 self._family.balance(scaling, barycenter, below)
         self._family.convolve_axis(scalings, 0, nothing, math.inf, None, copy)
         self._family.mean_axis(
-            copy, 0, nothing, math.inf, self._weights, 0.0, False, None, None, self.factor, None, None, None
+            copy, 0, nothing, math.inf, self._weights, 0.0, None, None, self.factor, None, None, None
         )
 
 

@@ -102,7 +102,6 @@ class Scalings:
             math.inf,
             self._weights,
             self._floor,
-            False,
             self._factor(),
             self.scalings if is_measured else None,
             self.barycenter,

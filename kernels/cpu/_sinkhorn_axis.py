@@ -166,7 +166,7 @@ def compiled_mean(precision: int) -> Callable[..., None]:
     written = array_type(real, 1, readonly=False)
     integer = np.uint32 if precision == 32 else np.uint64
     signature = types.void(
-        types.int64, types.int64, *_shape_types(), *plan, given, given, types.int64, given, given, written,
+        types.int64, types.int64, *_shape_types(), *plan, given, given, given, written,
         written, written, array_type(np.float64, 1, readonly=False), array_type(integer, 3, readonly=False),
     )  # fmt: skip
 
@@ -174,14 +174,13 @@ def compiled_mean(precision: int) -> Callable[..., None]:
     @jit(signature)
     def means(
         begin, end, measures, outer, n, inner, ranges, stages, blocks, taps, longest,
-        numbers, floor, is_gauged, debiasing, previous, values, barycenter, scalings, errors, extremes,
+        numbers, debiasing, previous, values, barycenter, scalings, errors, extremes,
     ):  # fmt: skip
         is_last, stride = int(inner == 1), item * (n if inner == 1 else inner)
         size = longest + 32
         plane = outer * n * inner * item
         panels = np.empty((measures + 2, size, width), values.dtype)
         marginals = np.empty((measures if previous.size else 0, size, width), values.dtype)
-        nothing = np.zeros(1, values.dtype)
         kept = np.zeros(1, np.int64)
         bytes_of_panel = size * width * item
         blurred = panels.ctypes.data
@@ -205,16 +204,11 @@ def compiled_mean(precision: int) -> Callable[..., None]:
                     load_panel(
                         precision, is_last, previous.ctypes.data + k * plane + place, stride, n, lines, a
                     )
-                    multiply_panel(precision, 2 * n, blurred + k * bytes_of_panel, floor.ctypes.data, a)
-            if is_gauged:
-                mean_panel(
-                    precision, 2 * n, measures, at_marginals, bytes_of_panel, numbers.ctypes.data, mean
-                )
-            else:
-                mean_panel(precision, 2 * n, measures, blurred, bytes_of_panel, numbers.ctypes.data, mean)
+                    multiply_panel(precision, 2 * n, blurred + k * bytes_of_panel, a)
+            mean_panel(precision, 2 * n, measures, blurred, bytes_of_panel, numbers.ctypes.data, mean)
             if debiasing.size:
                 load_panel(precision, is_last, debiasing.ctypes.data + place, stride, n, lines, spare)
-                multiply_panel(precision, 2 * n, spare, nothing.ctypes.data, mean)
+                multiply_panel(precision, 2 * n, spare, mean)
             if lines < width:
                 panels[measures + 1, :n, lines:] = 0
             if errors.size:
@@ -246,6 +240,6 @@ def compiled_mean(precision: int) -> Callable[..., None]:
                     precision, is_last, result, n, lines, values.ctypes.data + k * plane + place, stride
                 )
         subnormals(precision, kept.ctypes.data, 0)
-        kept[0] = panels.size + marginals.size + nothing.size
+        kept[0] = panels.size + marginals.size
 
     return means

@@ -187,12 +187,11 @@ def _quotient(simd: Simd, above: Value, below: Value) -> Value:
 
 
 @simd_kernel(0, called=True)
-def multiply_panel(simd: Simd, vectors: Value, factor: Value, floor: Value, panel: Value) -> None:
-    """``panel *= factor + floor``; ``floor`` is the address of a number."""
-    least = simd.broadcast(floor)
+def multiply_panel(simd: Simd, vectors: Value, factor: Value, panel: Value) -> None:
+    """``panel *= factor``."""
     with simd.loop(vectors) as loop:
         place = simd.offset(panel, loop.index, simd.bytes)
-        other = simd.add(simd.load(simd.offset(factor, loop.index, simd.bytes)), least)
+        other = simd.load(simd.offset(factor, loop.index, simd.bytes))
         simd.store(simd.mul(simd.load(place), other), place)
 
 

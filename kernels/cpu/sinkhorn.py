@@ -77,7 +77,7 @@ def turn_axis(
 
 def mean_axis(
     values: Any, axis: int, sigmas: Sequence[float], reach: float, weights: Sequence[float], floor: float,
-    is_gauged: bool, debiasing: Any, previous: Any, barycenter: Any, scalings: Any, error: Any, ranges: Any,
+    debiasing: Any, previous: Any, barycenter: Any, scalings: Any, error: Any, ranges: Any,
 ) -> None:  # fmt: skip
     """Barycenter and scalings of one iteration along its last axis, and the blur that begins the next.
 
@@ -90,12 +90,10 @@ def mean_axis(
         w_k; a measure of weight 0 is left out of the mean.
     floor : float
         Added to Ku in the mean.
-    is_gauged : bool
-        Whether the mean is of ``previous_k (Ku_k + floor)``: where scalings have been multiplied since.
     debiasing : (*grid) array or None
         A factor of the barycenter.
     previous : (K, *grid) array or None
-        The u_k of the iteration before.
+        The u_k of the iteration before, for ``error`` alone.
     barycenter : (*grid) array
     scalings : (K, *grid) array or None
         May be ``previous``.
@@ -110,15 +108,14 @@ def mean_axis(
     precision, shape, count, plans = _lines(values, axis, sigmas, reach)
     dtype, measures = values.dtype, len(values)
     none = np.empty(0, dtype)
-    factor_floor, mean_floor = (floor, 0.0) if is_gauged else (0.0, floor)
-    numbers = np.array([*weights, mean_floor, np.finfo(dtype).tiny], dtype)
+    numbers = np.array([*weights, floor, np.finfo(dtype).tiny], dtype)
     errors = np.zeros(0 if error is None else count)
     integer = np.uint32 if precision == 32 else np.uint64
     extremes = np.zeros((count, measures, panel_width(precision)), integer)
     extremes[..., : panel_width(precision) // 2] = np.iinfo(integer).max
     run_shares(
         compiled_mean(precision), count, _is_large(values),
-        *shape, *plans, numbers, np.array([factor_floor], dtype), int(is_gauged),
+        *shape, *plans, numbers,
         none if debiasing is None else debiasing.reshape(-1),
         none if previous is None else previous.reshape(-1),
         values.reshape(-1), barycenter.reshape(-1),

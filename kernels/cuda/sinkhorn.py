@@ -93,7 +93,6 @@ def mean_axis(
     reach: float,
     weights: Sequence[float],
     floor: float,
-    is_gauged: bool,
     debiasing: Any,
     previous: Any,
     barycenter: Any,
@@ -109,12 +108,10 @@ def mean_axis(
         w_k; measures of weight 0 take no part in the mean.
     floor : float
         Added to Ku_k = K_k values_k in the mean.
-    is_gauged : bool
-        Whether the factors of the mean are (previous_k (Ku_k + floor))^w_k instead of (Ku_k + floor)^w_k.
     debiasing : grid or None
         Multiplies the mean.
     previous : (K, *grid) T or None
-        The u_k of the iteration before.
+        The u_k of the iteration before, for ``error`` alone.
     barycenter : grid
         Receives the mean.
     scalings : (K, *grid) T or None
@@ -133,14 +130,7 @@ def mean_axis(
     empty = load_cupy().empty
     errors = None if error is None else empty(blocks, np.float64)
     parts = None if ranges is None else empty((len(values), blocks, 2), np.float64)
-    mean = (
-        split_weights(weights, values.dtype),
-        float(floor),
-        bool(is_gauged),
-        debiasing,
-        previous,
-        len(values),
-    )
+    mean = split_weights(weights, values.dtype), float(floor), debiasing, previous, len(values)
     outputs = barycenter, scalings, errors, parts
     if is_short:
         _launch(

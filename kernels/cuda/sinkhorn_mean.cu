@@ -23,8 +23,8 @@ using namespace fastimg;
 
 constexpr int THREADS = 256;
 
-// What the mean is made of. `weights` holds each weight as the sum of two numbers; `debiasing` and `previous`
-// may be null.
+// What the mean and the error are made of. `weights` holds each weight as the sum of two numbers; `debiasing`
+// and `previous`, which serves the error alone, may be null.
 template <typename T>
 struct Mean {
     const T* weights;
@@ -32,9 +32,8 @@ struct Mean {
     const T* previous;
     long long measures, pixels;
     T floor;
-    bool is_gauged;
 
-    // debiasing · Π (Ku_k + floor)^w_k, or Π (previous_k (Ku_k + floor))^w_k.
+    // debiasing · Π (Ku_k + floor)^w_k.
     __device__ __forceinline__ T at(const T* convolved, long long pixel) const
     {
         Product<T> product;
@@ -43,11 +42,7 @@ struct Mean {
             const T weight = weights[2 * k], rest = weights[2 * k + 1];
             if (weight == T(0))
                 continue;
-            const T factor = convolved[k * pixels + pixel] + floor;
-            if (is_gauged)
-                product.multiply(previous[k * pixels + pixel], factor, weight, rest);
-            else
-                product.multiply(factor, weight, rest);
+            product.multiply(convolved[k * pixels + pixel] + floor, weight, rest);
         }
         if (debiasing)
             product.multiply(debiasing[pixel], T(1), T(0));
@@ -156,7 +151,7 @@ __device__ __forceinline__ void write_sum(Room& room, double value, double* out)
 template <typename T, int LONGEST>
 __global__ void __launch_bounds__(LONGEST, 1)
 mean_lines(T* values, const T* __restrict__ taps, const long long* __restrict__ radii, long long table,
-           const T* __restrict__ weights, double floor, bool is_gauged, const T* __restrict__ debiasing,
+           const T* __restrict__ weights, double floor, const T* __restrict__ debiasing,
            const T* previous, long long measures, long long length, long long inner, long long lines,
            T* barycenter, T* scalings, double* __restrict__ errors, double* __restrict__ ranges)
 {
@@ -165,7 +160,7 @@ mean_lines(T* values, const T* __restrict__ taps, const long long* __restrict__ 
     const Axis axis{length, length, inner, lines};
     const ShortLines<T, LONGEST> block(memory, axis, blockIdx.x * (long long)SIDE);
     const long long pixels = axis.size();
-    const Mean<T> mean{weights, debiasing, previous, measures, pixels, T(floor), is_gauged};
+    const Mean<T> mean{weights, debiasing, previous, measures, pixels, T(floor)};
     block.clear();
 #pragma unroll 1
     for (long long k = 0; k < measures; ++k) {
@@ -204,14 +199,13 @@ mean_lines(T* values, const T* __restrict__ taps, const long long* __restrict__ 
 // Bytes: 8 s, of which 6 s are of memory.
 template <typename T>
 __global__ void __launch_bounds__(THREADS, 2)
-mean_pixels(T* convolved, const T* __restrict__ weights, double floor, bool is_gauged,
-            const T* __restrict__ debiasing, const T* previous, long long measures, long long pixels,
-            long long parts, T* barycenter, T* scalings, double* __restrict__ errors,
-            double* __restrict__ ranges)
+mean_pixels(T* convolved, const T* __restrict__ weights, double floor, const T* __restrict__ debiasing,
+            const T* previous, long long measures, long long pixels, long long parts, T* barycenter,
+            T* scalings, double* __restrict__ errors, double* __restrict__ ranges)
 {
     __shared__ Room room;
     const Part part = part_of_block(pixels, parts);
-    const Mean<T> mean{weights, debiasing, previous, measures, pixels, T(floor), is_gauged};
+    const Mean<T> mean{weights, debiasing, previous, measures, pixels, T(floor)};
     double error = 0;
     for (long long pixel = part.begin + threadIdx.x; pixel < part.end; pixel += THREADS) {
         barycenter[pixel] = mean.at(convolved, pixel);

@@ -75,17 +75,6 @@ public:
             special *= sqrt(x);
     }
 
-    // Multiply by (x y)^weight, though x y be out of range.
-    __device__ __forceinline__ void multiply(T x, T y, T weight, T weight_rest)
-    {
-        if (is_split(x) && is_split(y)) {
-            const Split<T> a = split(x), b = split(y);
-            multiply({a.mantissa * b.mantissa, a.exponent + b.exponent}, weight, weight_rest);
-        } else {
-            special *= sqrt(x) * sqrt(y);
-        }
-    }
-
     // x times the product.
     __device__ __forceinline__ T times(T x) const
     {

@@ -271,7 +271,6 @@ def _mean(rng: np.random.Generator, grid: tuple[int, ...]) -> tuple[list[Any], l
         math.inf,
         WEIGHTS,
         1e-3,
-        True,
         _stack(rng, grid)[0],
         _stack(rng, grid),
     ]

@@ -58,7 +58,7 @@ def test_an_iteration_of_a_barycenter_takes_two_launches(cupy, monkeypatch):
     def iterate():
         sinkhorn.turn_axis(values, measures, 1, (3.0, 2.0), math.inf, work)
         sinkhorn.mean_axis(
-            values, 0, (3.0, 2.0), math.inf, (0.5, 0.5), 1e-30, False, None, None, mean, None, None, None
+            values, 0, (3.0, 2.0), math.inf, (0.5, 0.5), 1e-30, None, None, mean, None, None, None
         )
 
     iterate()
@@ -74,9 +74,7 @@ def test_error_and_ranges_take_one_launch_more_and_long_lines_two(cupy, length, 
     values = cupy.ones((2, length, 3), np.float32)
     outputs = cupy.empty(values.shape[1:], np.float32), None, cupy.empty(1), cupy.empty((2, 2))
     with recording() as record:
-        sinkhorn.mean_axis(
-            values, 0, (3.0, 2.0), math.inf, (0.5, 0.5), 0.0, False, None, values.copy(), *outputs
-        )
+        sinkhorn.mean_axis(values, 0, (3.0, 2.0), math.inf, (0.5, 0.5), 0.0, None, values.copy(), *outputs)
     assert len(record.launches) == launches
     assert names(record)[-1] == "finish_mean"
 

@@ -28,7 +28,6 @@ def mean_axis(
     reach,
     weights,
     floor,
-    is_gauged,
     debiasing,
     previous,
     barycenter,
@@ -38,8 +37,8 @@ def mean_axis(
 ):
     """The weighted geometric mean of Ku_k = K_k values_k, u_k = mean / Ku_k, and values_k ← K_k u_k.
 
-    With ``is_gauged`` the mean is of previous_k Ku_k. ``error`` is the sum over pixels of the standard
-    deviation over k of previous_k Ku_k; ``ranges`` are the least and largest logarithms of each u_k.
+    ``error`` is the sum over pixels of the standard deviation over k of previous_k Ku_k, and alone needs
+    ``previous``; ``ranges`` are the least and largest logarithms of each u_k.
     """
     convolved = _convolved(values, axis, sigmas, reach, values.dtype)
     if error is not None:
@@ -47,8 +46,7 @@ def mean_axis(
     mean = np.ones(barycenter.shape) if debiasing is None else debiasing.astype(np.float64)
     for k, weight in enumerate(weights):
         if weight:
-            factor = convolved[k] + floor
-            mean *= (previous[k].astype(np.float64) * factor if is_gauged else factor) ** weight
+            mean *= (convolved[k] + floor) ** weight
     new = _divide(mean, convolved).astype(values.dtype)
     barycenter[:] = mean
     if scalings is not None:
