@@ -16,6 +16,7 @@ import fastimg
 from fastimg import _warmup
 from fastimg._command_messages import input_errors
 from fastimg._dequantize_commands import dequantize
+from fastimg._fuse_commands import fuse, simulate
 from fastimg._ptycho_commands import ptycho
 from fastimg.demo import CHAPTERS, run
 
@@ -32,6 +33,8 @@ def main() -> None:
 
 main.add_command(ptycho)
 main.add_command(dequantize)
+main.add_command(fuse)
+main.add_command(simulate)
 
 
 @main.command()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TAGS", "quiet_tifffile", "read", "write"]
+__all__ = ["COMPRESSIONS", "TAGS", "described", "quiet_rasterio", "quiet_tifffile", "read", "write"]
 
 #: Tags of a TIFF that tifffile would drop: scale, tie points, transformation, geographic keys, GDAL's own
 TAGS = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
@@ -21,8 +21,8 @@ TAGS = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
 # Settings of a GeoTIFF that do not depend on the dtype of its pixels
 _KEPT = ("crs", "transform", "tiled", "blockxsize", "blockysize", "interleave", "width", "height")
 
-# Compressions without loss, for any dtype; others become the first
-_COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "lzma")
+#: Compressions without loss, for any dtype; others become the first
+COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "lzma")
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def quiet_tifffile() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_rasterio() -> Iterator[None]:
+def quiet_rasterio() -> Iterator[None]:
     """Keep rasterio from warning that a file has no place, or the identity for its transformation."""
     from rasterio.errors import NotGeoreferencedWarning
 
@@ -60,7 +60,7 @@ def read(path: Path) -> dict[str, Any]:
     from rasterio.enums import ColorInterp, MaskFlags
 
     try:
-        with _quiet_rasterio(), rasterio.open(path) as file:
+        with quiet_rasterio(), rasterio.open(path) as file:
             bands, masks = file.read(), file.read_masks() == 0
             kinds = file.colorinterp
             is_alpha = np.array([kind == ColorInterp.alpha for kind in kinds])
@@ -68,7 +68,7 @@ def read(path: Path) -> dict[str, Any]:
                 raise ValueError(f"{path} has {is_alpha.sum()} alpha bands of {len(kinds)}; accepted is 1")
             flags = file.mask_flag_enums[int(np.argmin(is_alpha))]
             nbits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-            extras = _about(file, is_alpha)
+            extras = described(file, is_alpha)
             if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
                 extras["mask"] = file.dataset_mask()
             nodata = file.nodata
@@ -91,12 +91,12 @@ def read(path: Path) -> dict[str, Any]:
     }
 
 
-def _about(file: Any, is_alpha: NDArray[np.bool_]) -> dict[str, Any]:
+def described(file: Any, is_alpha: NDArray[np.bool_]) -> dict[str, Any]:
     """What a file says besides its pixels; lists go band by band, alpha last."""
     order = [*np.flatnonzero(~is_alpha), *np.flatnonzero(is_alpha)]
     compression = file.profile.get("compress")
-    if compression is not None and compression not in _COMPRESSIONS:
-        compression = _COMPRESSIONS[0]
+    if compression is not None and compression not in COMPRESSIONS:
+        compression = COMPRESSIONS[0]
     gcps, gcps_crs = file.gcps
     return {
         "profile": {name: file.profile[name] for name in _KEPT if name in file.profile}
@@ -126,7 +126,7 @@ def write(
     bands = planes if alpha is None else np.concatenate([planes, alpha[None]])
     statistics = "STATISTICS_"  # of the old pixels
     with (
-        _quiet_rasterio(),
+        quiet_rasterio(),
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(
             path,
