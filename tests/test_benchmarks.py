@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import plain_dequantization, plain_ptychography
+from benchmarks import fusion_scenes, plain_dequantization, plain_ptychography
 from benchmarks.compare import SYSTEMS, __main__
+from benchmarks.compare._differences import Way, in_blocks, in_turns
 from benchmarks.compare._rows import Comparison, Figure
+from benchmarks.compare.fusion_convolve import convolutions
+from benchmarks.compare.fusion_distance import distances
 from benchmarks.compare.ptychography_inputs import bad_input
 from benchmarks.compare.ptychography_speed import scan_of
 from benchmarks.studies import STUDIES
@@ -83,6 +86,35 @@ def test_a_quick_study_of_dequantization_meets_its_figures(study):
     assert all(figure.met for figure in made.figures), made.figures
 
 
+def test_a_quick_study_of_transport_meets_its_figures(monkeypatch, tmp_path):
+    pytest.importorskip("skimage", reason="it removes noise")
+    monkeypatch.setenv("FASTIMG_DATA", str(tmp_path))  # a scene that is made up
+    made = importlib.import_module(STUDIES["transport-accuracy"]).study(Options(quick=True))
+    assert made.figures
+    # without POT those beside it are not measured
+    assert all(figure.met is not False for figure in made.figures), made.figures
+
+
+@pytest.mark.parametrize("part", [convolutions, distances])
+def test_a_quick_comparison_of_transport_meets_its_figures(part):
+    times, figures = part(quick=True)
+    assert times
+    assert figures
+    assert all(figure.met is not False for figure in figures), figures
+
+
+@pytest.mark.parametrize(("timed", "samples"), [(in_turns, 3), (in_blocks, 6)])
+def test_what_a_call_does_once_is_not_in_the_time_of_an_iteration(timed, samples):
+    now = 0.0
+
+    def run(iterations):
+        nonlocal now
+        now += 100 + 0.25 * iterations
+
+    timings = timed({"one": Way(run, 2, 10)}, rounds=3, clock=lambda: now)
+    assert timings["one"].samples == (0.25,) * samples
+
+
 @pytest.mark.parametrize(("model", "psnr"), [("membrane", 34.2228), ("plate", 34.7163)])
 def test_the_papers_iteration_gives_the_numbers_of_its_table(model, psnr):
     y, x = np.meshgrid(np.linspace(-1, 3, 64), np.linspace(-1.5, 1.5, 64), indexing="ij")
@@ -121,6 +153,13 @@ def test_plain_engines_agree_where_they_are_the_same():
     for found, probe in results[1:]:
         np.testing.assert_allclose(found, results[0][0], rtol=1e-12)
         np.testing.assert_allclose(probe, results[0][1], rtol=1e-12, atol=1e-12 * np.abs(probe).max())
+
+
+def test_plain_fusion_is_what_ours_is_compared_with(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTIMG_DATA", str(tmp_path))
+    estimates = fusion_scenes.estimates_of(fusion_scenes.scene_of((16, 20, 24)))
+    ours = fusion_scenes.fuse_estimates(estimates, 20, "float64")
+    np.testing.assert_allclose(ours, fusion_scenes.fuse_plainly(estimates, 20), rtol=1e-11)
 
 
 def test_bad_input_to_ptychography_is_named_before_any_work():

@@ -7,4 +7,5 @@ SYSTEMS = {
     "registration": "benchmarks.compare.registration",
     "ptychography": "benchmarks.compare.ptychography",
     "dequantization": "benchmarks.compare.dequantization",
+    "fusion": "benchmarks.compare.fusion",
 }
