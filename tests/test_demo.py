@@ -13,12 +13,16 @@ pytest.importorskip("jinja2")
 
 from fastimg import demo
 from fastimg._timing import Timing, interleaved, median_ratio
-from fastimg.demo import _plain_dequantization, _plain_ptychography, _plain_registration
+from fastimg.demo import _plain_dequantization, _plain_fusion, _plain_ptychography, _plain_registration
 from fastimg.demo import dequantization as dequantization_chapter
+from fastimg.demo import fusion as fusion_chapter
 from fastimg.demo import ptychography as ptychography_chapter
 from fastimg.demo import registration as chapter
 from fastimg.demo._dequantization_images import METHODS, function_example, score, sky_example
+from fastimg.demo._fusion_scene import RATIO, SNR_H, SNR_M, scene, shapes
 from fastimg.demo._photographs import PHOTOGRAPHS, shifted_photographs
+from fastimg.fusion import simulate_pair, starck_murtagh, upsample
+from fastimg.metrics import rmse, sam
 
 pytestmark = pytest.mark.host_only
 
@@ -226,6 +230,85 @@ def test_the_plain_iteration_lowers_the_energy_within_the_bins():
     _plain_dequantization.iterate(lower, lower + 1, 1000, coarse_steps=100, callback=look, every=5)
     assert len(energies) == 20
     assert (np.diff(energies) < 0).all()
+
+
+@pytest.fixture(scope="module")
+def fusion_report(tmp_path_factory):
+    """Run the demo of transport and fusion on a small scene, once."""
+    folder = tmp_path_factory.mktemp("fusion")
+    with pytest.MonkeyPatch.context() as patch:
+        small = partial(
+            fusion_chapter.write, shape=(48, 64), bands=32, shape_sizes=(32, 48), iterations=30, rounds=2
+        )
+        patch.setattr(fusion_chapter, "write", small)
+        return demo.run(["fusion"], folder)
+
+
+def test_the_chapter_on_fusion_is_whole(fusion_report):
+    html = fusion_report.read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 5
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", html)
+    names = ("angles", "colours", "iterations", "shapes", "spectra")
+    pictures = {path.name for path in (fusion_report.parent / "pictures").iterdir()}
+    assert pictures == {f"fusion-{name}.png" for name in names}
+
+
+def test_figures_of_fusion_in_the_report_are_measured(fusion_report):
+    figures = json.loads((fusion_report.parent / "report.json").read_text())["systems"]["fusion"]
+    seen, scores = scene((48, 64), 32), figures["scores"]
+    coarse = upsample(seen.hyperspectral, RATIO)
+    assert scores["hyperspectral, interpolated"]["sam"] == pytest.approx(sam(coarse, seen.cube))
+    relative = rmse(coarse, seen.cube) / seen.cube.mean()
+    assert scores["hyperspectral, interpolated"]["rmse"] == pytest.approx(relative)
+    # the barycenter is better than the means of the same estimates, by whatever measure
+    for name in ("arithmetic mean", "geometric mean"):
+        assert scores[fusion_chapter.PAPER]["rmse"] < scores[name]["rmse"]
+        assert scores[fusion_chapter.PAPER]["sam"] < scores[name]["sam"]
+    for name, (iterations, errors) in figures["rmse_after_iterations"].items():
+        assert iterations[-1] == 30
+        assert errors[-1] == pytest.approx(scores[name]["rmse"], rel=1e-6)
+
+
+def test_plain_numpy_and_the_library_find_the_same_barycenters(fusion_report):
+    figures = json.loads((fusion_report.parent / "report.json").read_text())["systems"]["fusion"]
+    assert len(figures["rms_difference_from_plain_numpy"]) == 3
+    for differences in figures["rms_difference_from_plain_numpy"].values():
+        for name, difference in differences.items():
+            assert difference < (1e-10 if "float64" in name else 1e-5)
+    for ratios in figures["times_as_fast"].values():
+        assert set(ratios) >= {"plain NumPy, float64", "fastimg, float64, 1 thread"}
+
+
+def test_both_images_are_the_scene_with_the_noise_that_is_named():
+    seen = scene((48, 64), 16)
+    assert seen.cube.shape == (48, 64, 16)
+    assert seen.cube.dtype == np.float32
+    assert seen.cube.min() > 0
+    assert seen.cube.max() < 2
+    clean = simulate_pair(seen.cube, seen.response, ratio=RATIO, blur=starck_murtagh())
+    for image, expected, decibels in zip(
+        (seen.hyperspectral, seen.multispectral), clean, (SNR_H, SNR_M), strict=True
+    ):
+        ratio = np.mean(expected**2, axis=(0, 1)) / np.mean((image - expected) ** 2, axis=(0, 1))
+        # of 192 samples a band, the variance is known to a tenth
+        assert 10 * np.log10(ratio.mean()) == pytest.approx(decibels, abs=1)
+
+
+def test_shapes_are_measures_of_mass_one():
+    for shape in shapes(50):
+        assert shape.shape == (50, 50)
+        assert shape.min() == 0
+        assert shape.sum() == pytest.approx(1)
+
+
+def test_the_plain_barycenter_has_the_marginals_of_a_barycenter():
+    rng = np.random.default_rng(0)
+    measures = rng.random((2, 6, 5, 4)) + 0.1
+    measures /= measures.sum(axis=(1, 2, 3), keepdims=True)
+    mean = _plain_fusion.barycenter(measures, [[0, 0, 1.0], [0.8, 0.8, 0]], [0.3, 0.7], 1000)
+    # the first kernel moves mass along the last axis, the second in the plane only
+    np.testing.assert_allclose(mean.sum(axis=2), measures[0].sum(axis=2), rtol=1e-12)
+    np.testing.assert_allclose(mean.sum(axis=(0, 1)), measures[1].sum(axis=(0, 1)), rtol=1e-12)
 
 
 def test_candidates_take_turns():

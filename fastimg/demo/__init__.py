@@ -22,6 +22,7 @@ CHAPTERS = {
     "registration": "fastimg.demo.registration",
     "ptychography": "fastimg.demo.ptychography",
     "dequantization": "fastimg.demo.dequantization",
+    "fusion": "fastimg.demo.fusion",
 }
 
 NEEDED = {"skimage": "scikit-image", "matplotlib": "matplotlib", "jinja2": "jinja2"}

@@ -7,7 +7,7 @@ beside it the plain means, component substitution (GSA) [2]_ and coupled non-neg
 References
 ----------
 .. [1] J. Mifdal, B. Coll, N. Courty, J. Froment, B. Vedel, "Hyperspectral and multispectral Wasserstein
-   barycenter for image fusion", IGARSS 2017, 3373-3376. :doi:`10.1109/IGARSS.2017.8127722`
+   barycenter for image fusion", IGARSS 2017, 3373-3376. https://hal.science/hal-01620601
 .. [2] B. Aiazzi, S. Baronti, M. Selva, "Improving component substitution pansharpening through multivariate
    regression of MS + Pan data", IEEE Transactions on Geoscience and Remote Sensing 45, 3230-3239 (2007).
    :doi:`10.1109/TGRS.2007.901007`

@@ -135,7 +135,7 @@ def hmwb(
     References
     ----------
     .. [1] J. Mifdal, B. Coll, N. Courty, J. Froment, B. Vedel, "Hyperspectral and multispectral Wasserstein
-       barycenter for image fusion", IGARSS 2017, 3373-3376. :doi:`10.1109/IGARSS.2017.8127722`
+       barycenter for image fusion", IGARSS 2017, 3373-3376. https://hal.science/hal-01620601
 
     Examples
     --------

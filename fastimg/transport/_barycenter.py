@@ -47,7 +47,7 @@ def barycenter(
 
     Parameters
     ----------
-    measures : array_like of real numbers, (K, *grid)
+    measures : array_like of real numbers, ``(K, *grid)``
         K measures on a grid of one or more axes, or a list of them; not negative, of equal masses.
     sigma : float or array_like, (N,) or (K, N)
         Standard deviation of the kernel exp(-d² / 2σ²) in grid steps: one for all, one for each of the N axes

@@ -56,7 +56,7 @@ def transport_distance(
 
     Parameters
     ----------
-    a, b : array_like of real numbers, (..., *grid)
+    a, b : array_like of real numbers, ``(..., *grid)``
         Measures: not negative, each pair of equal masses. Leading axes broadcast.
     sigma : array_like, (N,)
         Standard deviation in grid steps along each of the last N axes, the grid; along an axis of 0 no mass
@@ -86,7 +86,7 @@ def transport_distance(
     -------
     distance : array, (...)
         float32 if both are of single precision or less, else float64. Computed is in float64 always.
-    gradient : array, (..., *grid)
+    gradient : array, ``(..., *grid)``
         Only with ``gradient=True``, one for each pair. Measures of the same mass are on a simplex, so it
         is determined but for a constant: its mean is 0. For "uniform" it is -inf where a is 0, and the mean
         is that of the others.
@@ -115,7 +115,7 @@ def transport_distance(
     References
     ----------
     .. [1] J. Mifdal, B. Coll, N. Courty, J. Froment, B. Vedel, "Hyperspectral and multispectral Wasserstein
-       barycenter for image fusion", IGARSS 2017, 3373-3376. :doi:`10.1109/IGARSS.2017.8127721`
+       barycenter for image fusion", IGARSS 2017, 3373-3376. https://hal.science/hal-01620601
     .. [2] J. Feydy, T. Séjourné, F.-X. Vialard, S. Amari, A. Trouvé, G. Peyré, "Interpolating between optimal
        transport and MMD using Sinkhorn divergences", AISTATS 2019, PMLR 89, 2681-2690.
 

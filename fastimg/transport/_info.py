@@ -75,7 +75,7 @@ class DistanceInfo:
     ----------
     iterations : int or array
     error : float or array
-        Sum of |marginal of the plan - measure|, relative to the mass.
+        Sum of the absolute differences of the plan's marginal and the measure, relative to the mass.
     converged : bool or array
         Whether the error is at most ``tol``.
     is_log : bool or array

@@ -123,12 +123,11 @@ def exp2_of_sum(simd: Simd, whole: Value, rest: Value, factor: Value | None = No
     shifted = builder.fadd(bounded, simd.constant(form.shifter))
     nearest = builder.fsub(shifted, simd.constant(form.shifter))
     fraction = builder.fadd(simd.fma(factor, whole, builder.fneg(nearest)), rest)
-    fraction = minimum(simd, simd.maximum(fraction, simd.constant(-0.5001)), simd.constant(0.5001))
     mantissa = _polynomial(simd, _coefficients(*_EXP2[simd.precision]), fraction)
     power = builder.shl(
         builder.add(builder.bitcast(shifted, simd.integers), _integers(simd, form.bias)),
         _integers(simd, form.mantissa_bits),
     )
     value = builder.fmul(mantissa, builder.bitcast(power, simd.vector))
-    value = simd.select(builder.fcmp_ordered("<", total, low), simd.constant(0.0), value)
-    return builder.fadd(value, builder.fsub(rest, rest))
+    # Above the bounds the fraction is large and positive, the power infinite
+    return simd.select(builder.fcmp_ordered("<", total, low), simd.constant(0.0), value)

@@ -68,45 +68,50 @@ def means_of_pixels(
         builder.mul(vectors, ir.Constant(bands.type, simd.bytes)),
         builder.mul(vectors, ir.Constant(bands.type, wide.bytes)),
     )
+
+    def blend(index: Value, of_pixel: Value, of_pixel_m: Value, is_band: Value = None) -> None:
+        """One vector of bands; with a mask, what is not a band becomes 1 and takes no part."""
+        at_m, at_km = (wide.offset(builder.add(a, of_pixel_m), index, wide.bytes) for a in (u_m, k_m))
+        at_h, at_kh, at_f = (
+            simd.offset(builder.add(a, of_pixel), index, simd.bytes) for a in (u_h, k_h, fused)
+        )
+        at_gauge, at_least, at_most = (simd.offset(a, index, simd.bytes) for a in (gauge, least, most))
+        scaling_m, scaling_h = wide.load(at_m), simd.load(at_h)
+        marginal_m = builder.fmul(scaling_m, wide.load(at_km))
+        if mixed:
+            marginal_m = builder.fptrunc(marginal_m, simd.vector)
+        marginal_h = builder.fmul(scaling_h, simd.load(at_kh))
+        exponent, log = log2_parts(simd, _ratio(simd, marginal_m, marginal_h))
+        growth = exp2_of_sum(simd, exponent, builder.fmul(factor, log), factor)
+        mean = builder.fmul(marginal_h, growth)
+        ratio = _ratio(simd, mean, marginal_m)
+        new_m = high = low = builder.fmul(scaling_m, builder.fpext(ratio, wide.vector) if mixed else ratio)
+        new_h = builder.fmul(builder.fmul(scaling_h, growth), simd.load(at_gauge))
+        if is_band is not None:
+            mean, new_h = (simd.select(is_band, value, simd.constant(1.0)) for value in (mean, new_h))
+            new_m, high, low = (
+                wide.select(is_band, new_m, wide.constant(other)) for other in (1.0, 0.0, float("inf"))
+            )
+        if is_kept:
+            simd.store(mean, at_f)
+        wide.store(new_m, at_m)
+        simd.store(new_h, at_h)
+        simd.store(_bitwise(simd, "umin", simd.load(at_least), new_h), at_least)
+        simd.store(_bitwise(simd, "umax", simd.load(at_most), new_h), at_most)
+        builder.store(_bitwise(wide, "umax", builder.load(top), high), top)
+        builder.store(_bitwise(wide, "umin", builder.load(bottom), low), bottom)
+
     with simd.loop(pixels) as pixel:
         of_pixel, of_pixel_m = builder.mul(pixel.index, row), builder.mul(pixel.index, row_m)
         builder.store(wide.constant(0.0), top)
         builder.store(wide.constant(float("inf")), bottom)
-        with simd.loop(vectors) as loop:
-            at_m, at_km = (
-                wide.offset(builder.add(a, of_pixel_m), loop.index, wide.bytes) for a in (u_m, k_m)
-            )
-            at_h, at_kh, at_f = (
-                simd.offset(builder.add(a, of_pixel), loop.index, simd.bytes) for a in (u_h, k_h, fused)
-            )
-            at_gauge, at_least, at_most = (
-                simd.offset(a, loop.index, simd.bytes) for a in (gauge, least, most)
-            )
-            is_band = simd.inside(simd.offset(ir.Constant(bands.type, 0), loop.index, simd.lanes), bands)
-            scaling_m, scaling_h = wide.load(at_m), simd.load(at_h)
-            marginal_m = builder.fmul(scaling_m, wide.load(at_km))
-            if mixed:
-                marginal_m = builder.fptrunc(marginal_m, simd.vector)
-            marginal_h = builder.fmul(scaling_h, simd.load(at_kh))
-            exponent, log = log2_parts(simd, _ratio(simd, marginal_m, marginal_h))
-            growth = exp2_of_sum(simd, exponent, builder.fmul(factor, log), factor)
-            mean = builder.fmul(marginal_h, growth)
-            ratio = _ratio(simd, mean, marginal_m)
-            new_m = builder.fmul(scaling_m, builder.fpext(ratio, wide.vector) if mixed else ratio)
-            new_h = builder.fmul(builder.fmul(scaling_h, growth), simd.load(at_gauge))
-            # Padding takes no part
-            one, one_m = simd.constant(1.0), wide.constant(1.0)
-            if is_kept:
-                simd.store(simd.select(is_band, mean, one), at_f)
-            new_h = simd.select(is_band, new_h, one)
-            wide.store(wide.select(is_band, new_m, one_m), at_m)
-            simd.store(new_h, at_h)
-            simd.store(_bitwise(simd, "umin", simd.load(at_least), new_h), at_least)
-            simd.store(_bitwise(simd, "umax", simd.load(at_most), new_h), at_most)
-            high = wide.select(is_band, new_m, wide.constant(0.0))
-            builder.store(_bitwise(wide, "umax", builder.load(top), high), top)
-            low = wide.select(is_band, new_m, wide.constant(float("inf")))
-            builder.store(_bitwise(wide, "umin", builder.load(bottom), low), bottom)
+        whole = builder.udiv(bands, ir.Constant(bands.type, simd.lanes))
+        with simd.loop(whole) as loop:
+            blend(loop.index, of_pixel, of_pixel_m)
+        with simd.loop(builder.sub(vectors, whole)) as loop:
+            index = builder.add(whole, loop.index)
+            first = simd.offset(ir.Constant(bands.type, 0), index, simd.lanes)
+            blend(index, of_pixel, of_pixel_m, simd.inside(first, bands))
         largest, smallest = (
             _reduced(wide, "umax", builder.load(top)),
             _reduced(wide, "umin", builder.load(bottom)),
