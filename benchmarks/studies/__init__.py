@@ -15,5 +15,6 @@ STUDIES = {
     "dequantization-growth": "benchmarks.studies.dequantization_growth",
     "dequantization-photographs": "benchmarks.studies.dequantization_photographs",
     "fusion-table": "benchmarks.studies.fusion_table",
+    "fusion-parameters": "benchmarks.studies.fusion_parameters",
     "transport-accuracy": "benchmarks.studies.transport_accuracy",
 }

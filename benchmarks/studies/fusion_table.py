@@ -60,13 +60,13 @@ def study(options: Options) -> Study:
     folder = data_folder()
     if not (folder / PAVIA).is_file():
         return Study("fusion-table", setting, skipped=f"no {PAVIA} in {folder}; set FASTIMG_DATA")
-    reference, response = _scene(folder)
+    reference, response = scene(folder)
     seeds = SEEDS[:1] if options.quick else SEEDS
     iterations = 10 if options.quick else 150
     found: dict[str, list[list[float]]] = {method: [] for method in EXPECTED}
     for seed in seeds:
         for method, make in _methods(reference, response, seed, iterations).items():
-            found[method].append(_quality(make(), reference))
+            found[method].append(quality(make(), reference))
     means = {method: np.mean(values, axis=0).tolist() for method, values in found.items()}
     rows = [_row(method, means[method]) for method in EXPECTED]
     head = ("method", "RMSE / mean", "SAM", "CC", "ERGAS", "Q", "expected")
@@ -105,7 +105,7 @@ def _methods(
     }
 
 
-def _quality(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> list[float]:
+def quality(estimate: NDArray[np.float64], reference: NDArray[np.float64]) -> list[float]:
     """Return RMSE over the mean, SAM, CC, ERGAS and Q of images of the same sum."""
     floored = np.maximum(estimate, FLOOR * estimate.mean())
     pair = floored / floored.mean(), reference / reference.mean()
@@ -157,7 +157,7 @@ def _figures(method: str, values: list[float]) -> list[Figure]:
     ]
 
 
-def _scene(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scene(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     with np.load(folder / PAVIA) as file:
         reference = np.maximum(file["cube"].astype(np.float64), 1)
     with np.load(folder / IKONOS) as file:

@@ -19,7 +19,7 @@ from fastimg.fusion._inputs import as_weight
 from fastimg.fusion._precision import CHOICES
 from fastimg.fusion._run import Measures, Settings, empty_measures, fuse_measures, settings_of
 from fastimg.fusion._watch import Watcher
-from fastimg.fusion._widths import kernel_widths
+from fastimg.fusion._widths import extended, kernel_widths
 from fastimg.transport._inputs import as_choice, as_positive, as_whole
 
 __all__ = ["fuse_tile", "hmwb"]
@@ -42,6 +42,7 @@ def hmwb(
     spatial_inverse: Literal["cubic"] | ArrayLike = "cubic",
     denoise: Denoise = True,
     precision: Literal["auto", "float32", "mixed", "float64", "log"] = "auto",
+    extent: int | None = None,
     out: Any = None,
     callback: Callable[[FusionState], Any] | None = None,
     progress: bool = False,
@@ -86,6 +87,10 @@ def hmwb(
         In what the scalings are held: "auto" measures their range while they grow, and takes for single
         precision the narrowest that keeps all digits, for double precision float64, or logarithms if need be,
         which are slow. "mixed" holds u_M in double precision, u_H in single.
+    extent : int, optional
+        Pixels that the coordinates from 0 to 1 span on both axes of the plane; by default those of the image.
+        The defaults of γ and α were found on 128 × 128 pixels: ``extent=128`` keeps the widths that kernels
+        have there, whatever the image.
     out : array, (rows, cols, bands), optional
         Where to write the result.
     callback : callable, optional
@@ -164,12 +169,13 @@ def hmwb(
         out=out,
     )
     pair = request.pair
+    grid = extended(pair.shape, extent)
     settings = settings_of(
         as_weight(weight),
         as_whole(iterations, "iterations"),
         as_choice(precision, "precision", CHOICES),
-        kernel_widths(pair.shape, as_positive(gamma_m, "gamma_m"), as_positive(alpha_m, "alpha_m")),
-        kernel_widths(pair.shape, as_positive(gamma_h, "gamma_h"), as_positive(alpha_h, "alpha_h")),
+        kernel_widths(grid, as_positive(gamma_m, "gamma_m"), as_positive(alpha_m, "alpha_m")),
+        kernel_widths(grid, as_positive(gamma_h, "gamma_h"), as_positive(alpha_h, "alpha_h")),
     )
     images = pair.hyperspectral, pair.multispectral
     if out is not None:

@@ -21,7 +21,7 @@ from fastimg.fusion._precision import CHOICES
 from fastimg.fusion._scene_images import CoarseImage, coarse_image, fine_image
 from fastimg.fusion._scene_measures import SceneMeasures, scene_measures
 from fastimg.fusion._spectral_inverse import METHODS, inverse_from_sums, regression_sums
-from fastimg.fusion._widths import kernel_widths
+from fastimg.fusion._widths import extended, kernel_widths
 from fastimg.transport._inputs import as_choice, as_positive, as_whole
 
 __all__ = ["SceneInfo", "fuse_scene"]
@@ -218,7 +218,7 @@ def fuse_scene(
         )
         out[: shape[0], : shape[1]] = _WHOLE[method](*images, response, ratio, blur)
         return SceneInfo(1, 0)
-    grid = shape if extent is None else (*(as_whole(extent, "extent"),) * 2, shape[2])
+    grid = extended(shape, extent)
     settings: dict[str, Any] = {
         "weight": as_weight(_WEIGHTS[method] if weight is None else weight),
         "widths_m": kernel_widths(grid, as_positive(gamma_m, "gamma_m"), as_positive(alpha_m, "alpha_m")),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fastimg.transport._inputs import as_positive
+from fastimg.transport._inputs import as_positive, as_whole
 from fastimg.transport._solver import skips
 
-__all__ = ["are_separate", "kernel_widths"]
+__all__ = ["are_separate", "extended", "kernel_widths"]
 
 
 def kernel_widths(shape: Sequence[int], gamma: float, alpha: float) -> tuple[float, float, float]:
@@ -51,6 +51,14 @@ def kernel_widths(shape: Sequence[int], gamma: float, alpha: float) -> tuple[flo
     widths = rows * plane, cols * plane, bands * spectral
     row, col, band = (0.0 if skips(width) else width for width in widths)
     return row, col, band
+
+
+def extended(shape: tuple[int, int, int], extent: int | None) -> tuple[int, int, int]:
+    """Return the grid on which widths are measured: that of the image, or one of ``extent`` pixels a side."""
+    if extent is None:
+        return shape
+    side = as_whole(extent, "extent")
+    return side, side, shape[2]
 
 
 def are_separate(widths_m: Sequence[float], widths_h: Sequence[float]) -> bool:

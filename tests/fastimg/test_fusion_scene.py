@@ -91,6 +91,8 @@ def test_an_extent_keeps_the_widths_of_the_kernels():
     whole, _ = in_tiles(h[:10], m[:40], **settings, extent=79)
     expected = hmwb(h[:10], m[:40], **settings, gamma_h=4e-4, gamma_m=4e-6, alpha_m=4e-3, alpha_h=4 * 501.0)
     np.testing.assert_allclose(whole, expected, rtol=1e-10)
+    in_memory = hmwb(h[:10], m[:40], **settings, extent=79)
+    np.testing.assert_allclose(in_memory, expected, rtol=1e-10)
 
 
 @pytest.fixture(scope="module")
