@@ -14,6 +14,14 @@ from tests.fuse_command import run
 pytestmark = pytest.mark.host_only
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Let SIGINT interrupt, here and in children: a shell's background jobs start with the signal ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".hdr", ".tif", ".mat", ".npz"])
 def test_ctrl_c_leaves_the_old_file_whole(scene, output, monkeypatch, suffix):
     pytest.importorskip({".hdr": "spectral", ".tif": "rasterio"}.get(suffix, "numpy"))
