@@ -17,11 +17,12 @@ UPDATES = 10
 
 
 def _distinct(sigmas: Sequence[Sequence[float]], weights: Sequence[float]) -> dict[tuple[float, ...], float]:
-    """The distinct kernels, each with the weight of all measures that have it."""
+    """The distinct kernels, each with the share of all weight that its measures have."""
     summed: dict[tuple[float, ...], float] = {}
     for row, weight in zip(sigmas, weights, strict=True):
         summed[tuple(row)] = summed.get(tuple(row), 0.0) + weight
-    return summed
+    total = math.fsum(weights)
+    return {row: weight / total for row, weight in summed.items()}
 
 
 class Debiasing:

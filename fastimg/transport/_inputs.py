@@ -23,17 +23,23 @@ __all__ = [
     "check_finite",
     "check_masses",
     "check_not_negative",
+    "mass_tolerance",
     "masses",
 ]
 
 DTYPES = ("float32", "float64")
 
-# Relative difference of two masses that is still rounding
+# Relative difference of two masses that is still rounding, and the same in units of a coarse dtype's epsilon
 SAME_MASS = 1e-6
+SAME_MASS_IN_EPS = 8
 
 
 def as_measures(xp: ModuleType, measures: Any, name: str = "measures") -> Any:
-    """Return finite, non-negative measures of equal masses, (K, *grid)."""
+    """Return finite, non-negative measures of equal masses, (K, *grid).
+
+    Those of half precision, whose masses differ more by rounding, are brought to the mass of the first.
+    """
+    tolerance = mass_tolerance(*(measures if isinstance(measures, list | tuple) else [measures]))
     if isinstance(measures, list | tuple) and measures and isinstance(measures[0], xp.ndarray):
         shapes = sorted({tuple(np.shape(each)) for each in measures})
         if len(shapes) > 1:
@@ -45,8 +51,17 @@ def as_measures(xp: ModuleType, measures: Any, name: str = "measures") -> Any:
     check_finite(xp, array, name)
     check_not_negative(xp, array, name)
     totals = masses(xp, array, array.ndim - 1)
-    check_masses(totals, totals[:1], name, name)
+    check_masses(totals, totals[:1], name, name, tolerance)
+    if tolerance > SAME_MASS:
+        factors = xp.asarray(totals[0] / totals, dtype=array.dtype)
+        array = array * factors.reshape(-1, *(1,) * (array.ndim - 1))
     return array
+
+
+def mass_tolerance(*given: Any) -> float:
+    """Relative difference of masses that is still rounding, in the coarsest dtype of what is given."""
+    dtypes = [each.dtype for each in given if getattr(getattr(each, "dtype", None), "kind", "") == "f"]
+    return max([SAME_MASS, *(SAME_MASS_IN_EPS * float(np.finfo(dtype).eps) for dtype in dtypes)])
 
 
 def masses(xp: ModuleType, array: Any, axes: int) -> np.ndarray:
@@ -68,12 +83,14 @@ def check_not_negative(xp: ModuleType, array: Any, name: str) -> None:
         raise ValueError(f"{name} is {_first(xp, array, array < 0)}; accepted are values from 0")
 
 
-def check_masses(totals: np.ndarray, expected: np.ndarray, name: str, other: str) -> None:
+def check_masses(
+    totals: np.ndarray, expected: np.ndarray, name: str, other: str, tolerance: float = SAME_MASS
+) -> None:
     """Refuse measures without mass, and masses that differ from what they have to equal."""
     totals, expected = np.broadcast_arrays(totals, expected)
     for index in map(tuple, np.argwhere(totals <= 0)):
         raise ValueError(f"{name}{_place(index)} has the mass 0; accepted are measures with mass")
-    differ = np.abs(totals - expected) > SAME_MASS * np.maximum(totals, expected)
+    differ = np.abs(totals - expected) > tolerance * np.maximum(totals, expected)
     for index in map(tuple, np.argwhere(differ)):
         raise ValueError(
             f"{name}{_place(index)} has the mass {totals[index]:.9g} where {other} has "
@@ -99,14 +116,19 @@ def _check_widths(array: np.ndarray) -> None:
         raise ValueError(f"sigma has {wrong[0]}; accepted are finite widths from 0, in grid steps")
 
 
-def as_weights(weights: Any, count: int) -> list[float]:
-    """Return K weights of sum 1; None gives equal ones."""
+def as_weights(weights: Any, count: int, *, is_sum_free: bool = False) -> list[float]:
+    """Return K weights of sum 1, or of any sum, as they are; None gives equal ones."""
     if weights is None:
         return [1 / count] * count
     array = _host_floats(weights, "weights")
     if array.shape != (count,):
         raise ValueError(f"weights has shape {array.shape}; accepted is ({count},), one for each measure")
-    if not (np.isfinite(array).all() and (array >= 0).all() and abs(array.sum() - 1) <= SAME_MASS):
+    is_sound = bool(np.isfinite(array).all() and (array >= 0).all())
+    if is_sum_free:
+        if not (is_sound and array.any()):
+            raise ValueError(f"weights is {array.tolist()}; accepted are finite numbers from 0, not all 0")
+        return array.tolist()
+    if not (is_sound and abs(array.sum() - 1) <= SAME_MASS):
         raise ValueError(
             f"weights is {array.tolist()}, of sum {array.sum():.9g}; accepted are numbers from 0 of sum 1"
         )

@@ -8,12 +8,20 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastimg._arrays import as_kernel_array, namespace
 from fastimg._warnings import ConvergenceWarning
-from fastimg.transport._inputs import DTYPES, as_positive, as_whole, check_finite, check_not_negative
+from fastimg.transport._inputs import (
+    DTYPES,
+    as_positive,
+    as_weights,
+    as_whole,
+    check_finite,
+    check_masses,
+    check_not_negative,
+    masses,
+)
 from fastimg.transport._log_domain import LogScalings
 from fastimg.transport._scalings import Scalings
 
@@ -52,15 +60,15 @@ def convolutional_barycenter2d(
     Parameters
     ----------
     A : array_like of real numbers, (n_hists, width, height)
-        Images of equal mass, not negative.
+        Images with mass, not negative. Equal masses are what it is made for; others are taken, as by POT.
     reg : float
         Regularisation: the cost is (x - y)² / reg, with coordinates from 0 to 1 along each axis.
     weights : array_like, (n_hists,), optional
-        By default equal.
+        Not negative; by default equal, of sum 1. Another sum is taken as it is.
     method : {"sinkhorn", "sinkhorn_log"}, optional
         On the scalings, or on their logarithms.
     numItermax : int, optional
-        Iterations at most.
+        Iterations at most, from 1.
     stopThr : float, optional
         End where the error, which is looked at in each tenth iteration, is below this.
     verbose : bool, optional
@@ -77,6 +85,15 @@ def convolutional_barycenter2d(
     a : array, (width, height)
     log : dict
         Only with ``log=True``: "err", a list, "niter", and, but for "sinkhorn_log", the scalings "U" and "V".
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not accepted, weights are no numbers, or arrays are partly on the CPU and partly on a
+        GPU.
+    ValueError
+        If images are negative, not finite or without mass, weights are negative, not finite or all 0, shapes
+        do not agree, or an option is not accepted. Nothing has been computed then.
 
     Warns
     -----
@@ -136,6 +153,11 @@ def convolutional_barycenter2d_debiased(
     log : dict
         As in ``convolutional_barycenter2d``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As in ``convolutional_barycenter2d``.
+
     References
     ----------
     .. [1] H. Janati, M. Cuturi, A. Gramfort, "Debiased Sinkhorn barycenters", Proceedings of the 37th
@@ -174,7 +196,7 @@ def _run(
     is_log = method.lower() == "sinkhorn_log"
     xp, images = _images(A)
     sigma = [(size - 1) * math.sqrt(as_positive(reg, "reg") / 2) for size in images.shape[1:]]
-    each = _weights(weights, len(images))
+    each = as_weights(weights, len(images), is_sum_free=True)
     most = as_whole(most, "numItermax")
     if floor is None:
         floor = 1e-15 if debiased and not is_log else 1e-30
@@ -258,13 +280,6 @@ def _images(A: Any) -> tuple[ModuleType, Any]:
         raise ValueError(f"A has shape {images.shape}; accepted is (n_hists, width, height)")
     check_finite(xp, images, "A")
     check_not_negative(xp, images, "A")
+    totals = masses(xp, images, 2)
+    check_masses(totals, totals, "A", "A")
     return xp, images
-
-
-def _weights(weights: Any, count: int) -> list[float]:
-    if weights is None:
-        return [1 / count] * count
-    each = np.asarray(weights.tolist() if hasattr(weights, "tolist") else weights, np.float64)
-    if each.shape != (count,):
-        raise ValueError(f"weights has shape {each.shape}; accepted is ({count},)")
-    return each.tolist()

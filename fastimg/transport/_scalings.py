@@ -60,6 +60,7 @@ class Scalings:
         self._has_gauge = any(size > 1 and 0 in each for size, each in zip(grid, self._sigmas, strict=True))
         self._span, self._is_gauged = span, False
         if self._has_gauge:  # the mean gains what u_k loses, and has to lose it
+            self._is_reached = self._reached()
             self._exponents = xp.zeros(grid)
             self._gain, self._loss = xp.ones(grid, measures.dtype), xp.ones(grid, measures.dtype)
         self._ranges, self._error = xp.zeros((len(measures), 2)), xp.zeros(1)
@@ -131,7 +132,26 @@ class Scalings:
             self._gain[...] = self._xp.exp2(self._exponents)
             self._loss[...] = self._xp.exp2(-self._exponents)
             self._is_gauged = True
-        return max(largest - least for least, largest in ranges), max(_size(*each) for each in ranges)
+        if self._has_underflow():
+            return math.inf, math.inf
+        return max(_span(*each) for each in ranges), max(_size(*each) for each in ranges)
+
+    def _has_underflow(self) -> bool:
+        """Whether the barycenter is 0 where mass of all measures that count can come."""
+        is_empty = self.barycenter == 0
+        if self._has_gauge:
+            is_empty &= self._is_reached
+        return bool(is_empty.any())
+
+    def _reached(self) -> Any:
+        """Where each measure of positive weight has mass on the fibre that its kernel acts on."""
+        xp, measures = self._xp, self._measures
+        is_reached = xp.ones(measures.shape[1:], bool)
+        for k, weight in enumerate(self._weights):
+            active = tuple(axis for axis, sigmas in enumerate(self._sigmas) if sigmas[k])
+            if weight:
+                is_reached &= (measures[k] > 0).any(axis=active, keepdims=True) if active else measures[k] > 0
+        return is_reached
 
     def _gauge(self, k: int) -> tuple[float, float]:
         """Divide u_k, on each fibre that its kernel leaves apart, by a power of two near its maximum."""
@@ -154,6 +174,11 @@ class Scalings:
                 self._gain[None], 0, (0.0,), math.inf, self._debiasing.factor[None], self._loss[None]
             )
         return self._loss if self._is_gauged else self._debiasing.factor
+
+
+def _span(least: float, largest: float) -> float:
+    """Range of logarithms from the least to the largest; inf where one is not finite, or there are none."""
+    return largest - least if math.isfinite(least) and math.isfinite(largest) else math.inf
 
 
 def _size(least: float, largest: float) -> float:

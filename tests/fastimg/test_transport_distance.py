@@ -222,3 +222,13 @@ def test_measures_keep_their_values(to_device, to_host):
     transport_distance(a, b, sigma=(1.0, 1.0), debiased=True, gradient=True)
     np.testing.assert_array_equal(to_host(a), given[0])
     np.testing.assert_array_equal(to_host(b), given[1])
+
+
+@pytest.mark.parametrize("sigma", [(2.0, 2.0), (0.0, 2.0)], ids=str)
+def test_masses_of_half_precision_agree_to_its_rounding(to_device, to_host, sigma):
+    a, b = exact = normalised(rough(2, 12, 13), 1) / 12
+    half = exact.astype(np.float16)
+    assert abs(np.subtract(*half.sum((1, 2), dtype=np.float64))) > 1e-6
+    result = transport_distance(*(to_device(each) for each in half), sigma=sigma)
+    expected = transport_distance(to_device(a), to_device(b), sigma=sigma)
+    np.testing.assert_allclose(to_host(result), to_host(expected), rtol=1e-2)

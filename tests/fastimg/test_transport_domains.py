@@ -65,6 +65,16 @@ def test_without_stabilization_what_overflows_is_told(to_device):
     assert result.dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_range_of_what_overflowed_is_infinite(to_device, dtype):
+    far = np.zeros((2, 400), dtype)
+    far[0, 10] = far[1, 390] = 1
+    with pytest.warns(ConvergenceWarning, match=f"left the range of {dtype}"):
+        _, info = barycenter(to_device(far), sigma=2.0, stabilize=False, iterations=10, return_info=True)
+    assert info.log_range == np.inf
+    assert not info.converged
+
+
 def spectra_and_planes(grid=(6, 7, 20)):
     """Two measures of different masses on all fibres, such as two estimates of a hyperspectral cube."""
     rng = np.random.default_rng(0)

@@ -51,6 +51,15 @@ def changed(value, place=(1, 2, 3), array=MEASURES):
         ({"iterations": 0}, "iterations is 0; accepted are whole numbers from 1"),
         ({"tol": 0.0}, "tol is 0.0; accepted are finite numbers above 0"),
         ({"tol": np.nan}, "tol is nan"),
+        (
+            {"tol": 1e-3, "weights": [0.0, 1.0]},
+            "tol is 0.001 for one measure .* tol needs at least two measures of positive weight",
+        ),
+        ({"tol": 1e-3, "measures": MEASURES[:1], "debiased": True}, "tol needs at least two measures"),
+        (
+            {"measures": (MEASURES * [[[1]], [[1.02]]]).astype(np.float16)},
+            r"measures\[1\] has the mass 1.0.* accepted are equal masses",
+        ),
         ({"stabilize": "never"}, "stabilize is 'never'; accepted are 'auto', 'log', False"),
         ({"stabilize": True}, "stabilize is True"),
     ],

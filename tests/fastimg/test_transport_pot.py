@@ -143,6 +143,14 @@ def test_debiased_images_keep_their_width(to_device, to_host):
         ({"A": np.full((2, 3, 3), np.nan)}, r"A is nan at \(0, 0, 0\); accepted are finite"),
         ({"A": -np.ones((2, 3, 3))}, r"A is -1.0 at \(0, 0, 0\); accepted are values from 0"),
         ({"reg": 0.0}, "reg is 0.0; accepted are finite numbers above 0"),
+        (
+            {"A": np.eye(3)[:, :2, None] * np.ones(3)},
+            r"A\[2\] has the mass 0; accepted are measures with mass",
+        ),
+        ({"weights": [1.5, -0.5]}, r"weights is \[1.5, -0.5\]; accepted are finite numbers from 0"),
+        ({"weights": [0, 0]}, r"weights is \[0.0, 0.0\]; accepted are finite numbers from 0, not all 0"),
+        ({"weights": [np.nan, 1]}, r"weights is \[nan, 1.0\]"),
+        ({"weights": [np.inf, 1]}, r"weights is \[inf, 1.0\]"),
         ({"weights": [1.0]}, r"weights has shape \(1,\); accepted is \(2,\)"),
         ({"numItermax": 0}, "numItermax is 0; accepted are whole numbers from 1"),
         ({"method": "greedy"}, "Unknown method 'greedy'."),
@@ -154,3 +162,18 @@ def test_what_is_refused(to_device, name, options, message):
     arguments["A"] = to_device(arguments["A"])
     with pytest.raises(ValueError, match=message):
         getattr(transport, name)(**arguments)
+
+
+@parametrize_name
+def test_weights_that_are_no_numbers_are_refused(to_device, name):
+    with pytest.raises(TypeError, match=r"weights is \['half', 1\]; accepted are numbers"):
+        getattr(transport, name)(to_device(np.ones((2, 3, 3))), 0.1, weights=["half", 1])
+
+
+@parametrize_name
+@parametrize_method
+def test_masses_and_weights_of_any_sum_are_taken_as_pot_takes_them(pot, to_device, to_host, name, method):
+    images = rough(2, 8, 9) * [[[1.0]], [[3.0]]]
+    options = {"method": method, "numItermax": 10, "weights": np.array([0.4, 0.8])}
+    (theirs, _), (ours, _) = both(pot, name, images, 0.05, to_device, to_host, **options)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
