@@ -162,7 +162,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is the
     show_default=True,
     help="What a pixel of HS sees: block, the pixels of MS that it covers; none, that at its first corner; "
     "starck-murtagh; the width of a Gaussian in pixels of MS; taps, 1,4,6,4,1. auto: block or none, as the "
-    "places in the files say, or none.",
+    "places in the files say, or none; of a simulated pair, give what fuse-simulate says.",
 )
 @click.option(
     "--inverse",
@@ -192,7 +192,14 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is the
     help="Pixels of MS over which the plane counts as 1 wide; 128 keeps the kernels' widths on large scenes; "
     "default: the scene.",
 )
-@click.option("--no-denoise", is_flag=True, help="Take both images as they are.")
+@click.option(
+    "--denoise",
+    type=click.Choice(["both", "hs", "ms", "none"]),
+    default="both",
+    show_default=True,
+    help="Which images noise is taken out of first.",
+)
+@click.option("--no-denoise", is_flag=True, help="Take both images as they are: --denoise none.")
 @click.option(
     "--tile",
     type=click.IntRange(min=1),
@@ -249,8 +256,11 @@ def fuse(ctx: click.Context, hyperspectral: str, multispectral: str, output: str
     if method != "hmwb":
         _refuse_given(ctx, _BARYCENTER, f"--method {method}")
     if method in ("gsa", "cnmf"):
-        _refuse_given(ctx, ("inverse", "weight", "no_denoise"), f"--method {method}")
+        _refuse_given(ctx, ("inverse", "weight", "denoise", "no_denoise"), f"--method {method}")
         _refuse_given(ctx, ("tile", "halo"), f"--method {method}, which takes the scene as a whole")
+    if options.pop("no_denoise"):
+        _refuse_given(ctx, ("denoise",), "--no-denoise")
+        options["denoise"] = "none"
     solver = {name: options.pop(name) for name in _BARYCENTER}
     job = work.Job(hyperspectral, multispectral, output, **options, solver=solver if method == "hmwb" else {})
     summary = _unless_interrupted(ctx, output, lambda: work.run(job, progress=sys.stderr.isatty()))
@@ -273,7 +283,7 @@ def fuse(ctx: click.Context, hyperspectral: str, multispectral: str, output: str
     type=_Blur(),
     default="starck-murtagh",
     show_default=True,
-    help="What a pixel of HS sees; as in fuse.",
+    help="What a pixel of HS sees; as in fuse, which needs the same; auto: none.",
 )
 @click.option("--snr-h", type=float, default=30.0, show_default=True, help="Of HS in dB, band by band.")
 @click.option("--snr-m", type=float, default=40.0, show_default=True, help="Of MS in dB, band by band.")
@@ -286,7 +296,8 @@ def simulate(
     """Make of CUBE the pair HS and MS that two instruments would see, to try `fastimg fuse` on.
 
     HS is CUBE blurred and sampled at every --ratio-th pixel, MS is what --response makes of its spectra, both
-    with noise. CUBE is then the --reference of the fusion.
+    with noise. CUBE is then the --reference of the fusion. The --ratio and --blur that match are printed, and
+    HS lies where its samples were taken.
     """
     from fastimg import _fuse_files as work
 

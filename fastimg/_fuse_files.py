@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastimg import _fuse_quality
-from fastimg._fuse_places import blur_of
+from fastimg._fuse_places import blur_of, coarse_transform
 from fastimg._fuse_samples import Measured, Rounded
-from fastimg.fusion import fuse_scene, simulate_pair
+from fastimg.fusion import denoise_total_variation, denoise_wiener, fuse_scene, simulate_pair
 from fastimg.io._atomic import check_target
 from fastimg.io._envi import files_of
 from fastimg.io.cubes import Cube, create_cube, cube_format, open_cube, split_name
 from fastimg.io.responses import read_spectral_response
 
 __all__ = ["Job", "Summary", "run", "simulate"]
+
+# What `fuse_scene` takes, multispectral first
+_DENOISE: dict[str, Any] = {
+    "both": True,
+    "hs": (None, denoise_total_variation),
+    "ms": (denoise_wiener, None),
+    "none": False,
+}
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,10 @@ class Job:
         As of `fastimg.io.read_spectral_response`; wavelengths may be a file of numbers.
     ratio : int or None
         Fine pixels along a coarse one; None for what the shapes say.
-    method, inverse, no_denoise, tile, halo, weight
+    method, inverse, tile, halo, weight
         As of `fastimg.fusion.fuse_scene`.
+    denoise : str
+        Images that noise is taken out of: both, hs, ms or none.
     blur : str, float or tuple of float
         As of `fastimg._fuse_places.blur_of`.
     sample_format : str
@@ -62,7 +72,7 @@ class Job:
     inverse: Literal["pinv", "regression"] = "pinv"
     blur: str | float | tuple[float, ...] = "auto"
     weight: float | None = None
-    no_denoise: bool = False
+    denoise: Literal["both", "hs", "ms", "none"] = "both"
     tile: int | None = None
     halo: int | None = None
     sample_format: str = "float32"
@@ -156,7 +166,7 @@ def run(job: Job, *, progress: bool = False) -> Summary:
             rounded = Rounded(writer, nodata)
             info = fuse_scene(
                 Measured(hyperspectral), Measured(multispectral), rounded, spectral_response=response,
-                ratio=ratio, method=job.method, spectral_inverse=job.inverse, denoise=not job.no_denoise,
+                ratio=ratio, method=job.method, spectral_inverse=job.inverse, denoise=_DENOISE[job.denoise],
                 blur=blur, weight=job.weight, tile=job.tile, halo=job.halo, progress=progress, **job.solver,
             )  # fmt: skip
     return Summary(
@@ -186,7 +196,9 @@ def simulate(
     seed: int,
     overwrite: bool,
 ) -> list[str]:
-    """Make two files of one, and return a line about each.
+    """Make two files of one, and return a line about each, and one with the options that fuse them.
+
+    The blur "auto" is "none" here.
 
     Raises
     ------
@@ -205,19 +217,38 @@ def simulate(
         values = cube.read().astype(Measured(cube).dtype)
         if not np.isfinite(values).all():
             raise ValueError(f"{reference} holds NaN or infinite samples; accepted are finite ones")
+        # no places say here what is seen
+        blur = "none" if blur == "auto" else blur
         sight = blur_of(blur, ratio, cube, cube)
         pair = simulate_pair(values, matrix, ratio=ratio, blur=sight, snr_h=snr_h, snr_m=snr_m, rng=seed)
         with ExitStack() as both:
             coarse = both.enter_context(
-                create_cube(hyperspectral, pair[0].shape, np.float32, bands_like=cube, wavelengths=middles)
-            )
+                create_cube(
+                    hyperspectral, pair[0].shape, np.float32, like=_coarse(cube, pair[0].shape, ratio, blur),
+                    bands_like=cube, wavelengths=middles,
+                )
+            )  # fmt: skip
             fine = both.enter_context(create_cube(multispectral, pair[1].shape, np.float32, like=cube))
             for writer, made in ((coarse, pair[0]), (fine, pair[1])):
                 writer[:] = made.astype(np.float32)
-    return [
+    lines = [
         f"{path}: {made.shape[0]}×{made.shape[1]} pixels, {made.shape[2]} bands"
         for path, made in zip((hyperspectral, multispectral), pair, strict=True)
     ]
+    return [*lines, f"fuse them with --ratio {ratio} --blur {_option(blur)}"]
+
+
+def _coarse(cube: Cube, shape: tuple[int, int, int], ratio: int, blur: Any) -> Cube:
+    """The cube as if of the coarse pixels, for their place; what else its file says is of the fine ones."""
+    transform = None if cube.transform is None else coarse_transform(cube.transform, ratio, blur)
+    return replace(cube, shape=shape, transform=transform, extras={})
+
+
+def _option(blur: str | float | tuple[float, ...]) -> str:
+    """A blur as it is given to the command."""
+    if isinstance(blur, str):
+        return blur
+    return ",".join(map(repr, blur)) if isinstance(blur, tuple) else repr(blur)
 
 
 def _check_output(output: str, sources: Any, overwrite: bool) -> None:
@@ -264,7 +295,10 @@ def _wavelengths(given: tuple[float, ...] | Path | None, cube: Cube) -> NDArray[
         except ValueError as error:  # an undecodable file too
             raise ValueError(f"--wavelengths: {given} holds more than numbers: {error}") from error
     if len(given) != cube.shape[2]:
-        raise ValueError(f"--wavelengths are {len(given)}; {cube.path} has {cube.shape[2]} bands")
+        raise ValueError(
+            f"--wavelengths are {len(given)}; {cube.path} has {cube.shape[2]} bands; accepted are "
+            f"{cube.shape[2]}, one for each band"
+        )
     middles = np.array(given)
     if not (np.isfinite(middles).all() and (middles > 0).all()):
         raise ValueError("--wavelengths hold numbers that are not above 0; accepted are nanometres")

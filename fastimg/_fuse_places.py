@@ -10,7 +10,7 @@ import numpy as np
 from fastimg.fusion import starck_murtagh
 from fastimg.io.cubes import Cube
 
-__all__ = ["BLURS", "blur_of", "sample_places"]
+__all__ = ["BLURS", "blur_of", "coarse_transform", "sample_places"]
 
 #: Names of blurs
 BLURS = ("auto", "none", "block", "starck-murtagh")
@@ -89,6 +89,17 @@ def sample_places(coarse: Cube, fine: Cube) -> tuple[Any, Any] | None:
     middles = np.array([[0.5, 0.5, 1], [columns - 0.5, rows - 0.5, 1]])
     found = (from_map @ to_map @ middles.T)[:2].T - 0.5
     return found[0, ::-1], found[1, ::-1]
+
+
+def coarse_transform(transform: tuple[float, ...], ratio: int, blur: Any) -> tuple[float, ...]:
+    """Return the transform of an image that is sampled at every ratio-th pixel of one with ``transform``.
+
+    The middles of its pixels lie on those of the first, the ratio-th and so on; under "block", which sees the
+    fine pixels that it covers, on the middles of the blocks. So "auto" of `blur_of` finds them.
+    """
+    a, b, c, d, e, f = transform
+    shift = 0.0 if isinstance(blur, str) and blur == "block" else (1 - ratio) / 2
+    return a * ratio, b * ratio, c + (a + b) * shift, d * ratio, e * ratio, f + (d + e) * shift
 
 
 def _matrix(transform: tuple[float, ...]) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastimg._arrays import as_kernel_array, namespace
+from fastimg.transport._inputs import as_positive, check_finite
 
 __all__ = ["cross_correlation", "ergas", "psnr", "rmse", "sam", "ssim", "uiqi"]
 
@@ -33,7 +34,7 @@ def rmse(estimate: ArrayLike, reference: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If shapes differ or are empty.
+        If shapes differ or are empty, or a value is not finite.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -62,7 +63,7 @@ def sam(estimate: ArrayLike, reference: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If shapes differ, are empty, or have not three axes.
+        If shapes differ, are empty, or have not three axes, or a value is not finite.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -99,8 +100,8 @@ def ergas(estimate: ArrayLike, reference: ArrayLike, ratio: float) -> float:
     Raises
     ------
     ValueError
-        If shapes differ, are empty, or have not three axes, ``ratio`` is not above 0, or a band of the
-        reference has the mean 0.
+        If shapes differ, are empty, or have not three axes, a value is not finite, ``ratio`` is not above 0,
+        or a band of the reference has the mean 0.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -134,7 +135,7 @@ def cross_correlation(estimate: ArrayLike, reference: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If shapes differ, are empty, or have not three axes.
+        If shapes differ, are empty, or have not three axes, or a value is not finite.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -170,7 +171,7 @@ def uiqi(estimate: ArrayLike, reference: ArrayLike, *, window: int = 8) -> float
     Raises
     ------
     ValueError
-        If shapes differ, have not three axes, or are smaller than ``window``.
+        If shapes differ, have not three axes, or are smaller than ``window``, or a value is not finite.
     TypeError
         If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
 
@@ -211,12 +212,15 @@ def psnr(estimate: ArrayLike, reference: ArrayLike, *, peak: float | None = None
     Returns
     -------
     float
-        In dB; inf where the images are the same.
+        In dB; inf where a band of both images is the same.
 
     Raises
     ------
     ImportError
         If scikit-image is missing.
+    ValueError
+        If shapes differ, are empty, or have not three axes, a value is not finite, or ``peak`` is not above
+        0; without it, if a band of the reference has nothing above 0 and is not the same in both.
     TypeError
         If arrays are on a GPU.
 
@@ -229,11 +233,15 @@ def psnr(estimate: ArrayLike, reference: ArrayLike, *, peak: float | None = None
     """
     from_skimage = _scikit_image("peak_signal_noise_ratio")
     found, expected = _on_host(estimate, reference)
+    peak = None if peak is None else as_positive(peak, "peak")
     values = []
     for band in range(found.shape[2]):
-        largest = float(expected[..., band].max()) if peak is None else peak
-        with np.errstate(divide="ignore"):
-            values.append(from_skimage(expected[..., band], found[..., band], data_range=largest))
+        pair = expected[..., band], found[..., band]
+        if np.array_equal(*pair):
+            values.append(math.inf)
+        else:
+            largest = _largest(pair[0], f"reference, band {band},") if peak is None else peak
+            values.append(from_skimage(*pair, data_range=largest))
     return float(np.mean(values))
 
 
@@ -250,12 +258,15 @@ def ssim(estimate: ArrayLike, reference: ArrayLike, *, peak: float | None = None
     Returns
     -------
     float
-        From -1 to 1.
+        From -1 to 1; 1 where the images are the same.
 
     Raises
     ------
     ImportError
         If scikit-image is missing.
+    ValueError
+        If shapes differ, are empty, have not three axes or are too small, a value is not finite, or ``peak``
+        is not above 0; without it, if the reference has nothing above 0 and the images are not the same.
     TypeError
         If arrays are on a GPU.
 
@@ -268,7 +279,12 @@ def ssim(estimate: ArrayLike, reference: ArrayLike, *, peak: float | None = None
     """
     from_skimage = _scikit_image("structural_similarity")
     found, expected = _on_host(estimate, reference)
-    largest = float(expected.max()) if peak is None else peak
+    if peak is not None:
+        largest = as_positive(peak, "peak")
+    elif np.array_equal(expected, found):
+        largest = float(abs(expected).max()) or 1.0  # any makes 1 of it
+    else:
+        largest = _largest(expected, "reference")
     return float(from_skimage(expected, found, data_range=largest, channel_axis=-1))
 
 
@@ -284,6 +300,8 @@ def _pair(estimate: Any, reference: Any) -> tuple[ModuleType, Any, Any]:
             f"estimate has shape {found.shape} and reference {expected.shape}; accepted is one shape, "
             "not empty"
         )
+    check_finite(xp, found, "estimate")
+    check_finite(xp, expected, "reference")
     return xp, found, expected
 
 
@@ -320,6 +338,16 @@ def _window_means(xp: ModuleType, image: Any, window: int) -> Any:
         count = image.shape[axis] - window + 1
         image = sum(image[(slice(None),) * axis + (slice(start, start + count),)] for start in range(window))
     return image / window**2
+
+
+def _largest(expected: Any, name: str) -> float:
+    """Return the largest value of a reference, which its signal is measured by."""
+    largest = float(expected.max())
+    if largest <= 0:
+        raise ValueError(
+            f"{name} has the largest value {largest:g}; accepted is one above 0, or a peak that says it"
+        )
+    return largest
 
 
 def _scikit_image(name: str) -> Any:

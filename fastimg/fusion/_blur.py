@@ -18,6 +18,12 @@ __all__ = ["Blur", "as_blur", "degrade", "starck_murtagh"]
 # A Gaussian given by its width is cut at this many standard deviations
 _CUT = 4.0
 
+# Largest width in pixels, and the width from which on down the next pixel weighs 0
+_WIDEST = 1e4
+_NARROWEST = 1e-3
+
+_WIDTHS = f"accepted are widths above 0 and up to {_WIDEST:g} pixels, kernels and None"
+
 
 def starck_murtagh() -> NDArray[np.float64]:
     """Return the cubic B-spline (1, 4, 6, 4, 1) / 16, a filter of the à trous wavelet transform.
@@ -65,11 +71,13 @@ def as_blur(blur: Any) -> Blur:
     if blur is None:
         return Blur((np.ones(1), np.ones(1)), True)
     host = blur.get() if hasattr(blur, "get") else blur
+    if isinstance(host, bool | np.bool_):
+        raise ValueError(f"blur is {host}; {_WIDTHS}")
     kernel = as_kernel_array(np, host, ("float64",), name="blur")
     check_finite(np, kernel, "blur")
     if kernel.ndim == 0:
-        if kernel < 0:
-            raise ValueError(f"blur is {float(kernel):g}; accepted are widths from 0, kernels and None")
+        if not 0 < kernel <= _WIDEST:
+            raise ValueError(f"blur is {float(kernel):g}; {_WIDTHS}")
         kernel = _gaussian(float(kernel))
     if kernel.ndim > 2 or 0 in kernel.shape:
         raise ValueError(
@@ -108,7 +116,8 @@ def _every(xp: ModuleType, cube: Any, axis: int, shift: int, ratio: int) -> Any:
 def _gaussian(width: float) -> NDArray[np.float64]:
     reach = math.ceil(_CUT * width)
     distances = np.arange(-reach, reach + 1)
-    return np.exp(-(distances**2) / (2 * width**2)) if width else np.ones(1)
+    kernel: NDArray[np.float64] = np.exp(-((distances / max(width, _NARROWEST)) ** 2) / 2)
+    return kernel
 
 
 def _centre(profile: NDArray[np.float64]) -> float:

@@ -21,6 +21,9 @@ _TINY = 1e-12
 # Spectra and abundances start above 0: a factor of 0 stays 0
 _LEAST = 1e-6
 
+# Spectra where none are asked for
+_ENDMEMBERS = 30
+
 # Iterations that fit the coarse abundances to the first spectra
 _FIRST = 300
 
@@ -32,7 +35,7 @@ def cnmf(
     spectral_response: ArrayLike,
     ratio: int,
     blur: ArrayLike | float | None = None,
-    endmembers: int = 30,
+    endmembers: int | None = None,
     alternations: int = 5,
     iterations: int = 150,
     tol: float | None = None,
@@ -55,7 +58,8 @@ def cnmf(
     blur : float or array_like, optional
         What the hyperspectral sensor sees around each sample, as in ``simulate_pair``.
     endmembers : int, optional
-        Number of spectra; at most the number of coarse pixels.
+        Number of spectra; at most the number of coarse pixels. None: 30, or as many as there are coarse
+        pixels, if they are fewer.
     alternations : int, optional
         Turns between the two images.
     iterations : int, optional
@@ -103,11 +107,10 @@ def cnmf(
     channels, small = pair.multispectral.shape[2], pair.hyperspectral.shape[:2]
     response = xp.asarray(as_response(spectral_response, channels, bands))
     sight = as_blur(blur)
-    count = as_whole(endmembers, "endmembers")
-    if count > small[0] * small[1]:
-        raise ValueError(
-            f"endmembers is {count}; accepted are up to {small[0] * small[1]}, the coarse pixels"
-        )
+    pixels = small[0] * small[1]
+    count = min(_ENDMEMBERS, pixels) if endmembers is None else as_whole(endmembers, "endmembers")
+    if count > pixels:
+        raise ValueError(f"endmembers is {count}; accepted are up to {pixels}, the coarse pixels")
     alternations, iterations = as_whole(alternations, "alternations"), as_whole(iterations, "iterations")
     tol = None if tol is None else as_positive(tol, "tol")
 

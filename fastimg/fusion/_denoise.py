@@ -6,19 +6,30 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from fastimg._arrays import namespace
-from fastimg.fusion._inputs import as_cube
-from fastimg.transport._inputs import as_positive, as_whole
+from fastimg._arrays import as_kernel_array, namespace
+from fastimg.fusion._inputs import REAL, as_cube
+from fastimg.transport._inputs import as_positive, as_whole, check_finite, check_not_negative
 
-__all__ = ["Denoise", "check_denoise", "denoise_total_variation", "denoise_wiener", "denoised"]
+__all__ = [
+    "MEDIAN_MODULUS",
+    "TV_WEIGHT",
+    "Denoise",
+    "chambolle",
+    "check_denoise",
+    "denoise_total_variation",
+    "denoise_wiener",
+    "denoised",
+    "noise_levels",
+    "wiener",
+]
 
 Denoise = bool | tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]
 
 # Of the image's largest value: what takes out the noise of 30 dB without the scene's edges
-_TV_WEIGHT = 1e-3
+TV_WEIGHT = 1e-3
 
 # Median of the modulus of a standard normal variable
-_MEDIAN = 0.6744897501960817
+MEDIAN_MODULUS = 0.6744897501960817
 
 
 def denoise_wiener(image: Any, *, size: int = 3, noise: Any = None) -> Any:
@@ -41,7 +52,8 @@ def denoise_wiener(image: Any, *, size: int = 3, noise: Any = None) -> Any:
     Raises
     ------
     ValueError
-        If there are not three axes, a value is not finite, or ``size`` is even.
+        If there are not three axes, a value is not finite, ``size`` is even, or ``noise`` is below 0 or not
+        one number for each channel.
 
     Examples
     --------
@@ -55,8 +67,21 @@ def denoise_wiener(image: Any, *, size: int = 3, noise: Any = None) -> Any:
     size = as_whole(size, "size")
     if size % 2 == 0:
         raise ValueError(f"size is {size}; accepted are odd numbers")
-    deviation = noise_levels(xp, channels) if noise is None else xp.asarray(noise, dtype=channels.dtype)
+    deviation = noise_levels(xp, channels) if noise is None else _as_noise(xp, noise, channels)
     return wiener(xp, channels, size, deviation)
+
+
+def _as_noise(xp: ModuleType, noise: Any, channels: Any) -> Any:
+    """Return given standard deviations in the precision of the channels."""
+    deviation = as_kernel_array(xp, noise, REAL, name="noise")
+    expected = (channels.shape[2],)
+    if deviation.shape != expected:
+        raise ValueError(
+            f"noise has shape {deviation.shape}; accepted is {expected}, a number for each channel of image"
+        )
+    check_finite(xp, deviation, "noise")
+    check_not_negative(xp, deviation, "noise")
+    return deviation.astype(channels.dtype, copy=False)
 
 
 def noise_levels(xp: ModuleType, channels: Any) -> Any:
@@ -67,7 +92,7 @@ def noise_levels(xp: ModuleType, channels: Any) -> Any:
     mixed = columns[:, :-2] - 2 * columns[:, 1:-1] + columns[:, 2:]
     flat = xp.abs(mixed).reshape(-1, channels.shape[2])
     # the squares of (1, -2, 1) have the sum 6, those of its product with itself 36
-    return (xp.median(flat, axis=0) / (6 * _MEDIAN)).astype(channels.dtype)
+    return (xp.median(flat, axis=0) / (6 * MEDIAN_MODULUS)).astype(channels.dtype)
 
 
 def wiener(xp: ModuleType, channels: Any, size: int, deviation: Any) -> Any:
@@ -93,8 +118,8 @@ def _box_mean(xp: ModuleType, image: Any, size: int) -> Any:
     return image
 
 
-def denoise_total_variation(image: Any, *, weight: float = _TV_WEIGHT) -> Any:
-    """Remove noise from a hyperspectral image by least total variation, of all bands together.
+def denoise_total_variation(image: Any, *, weight: float = TV_WEIGHT) -> Any:
+    """Remove noise from a hyperspectral image by least total variation, of each band by itself.
 
     It is Chambolle's projection of scikit-image, on a GPU that of cuCIM, applied to the image over its
     largest value.
@@ -124,18 +149,18 @@ def denoise_total_variation(image: Any, *, weight: float = _TV_WEIGHT) -> Any:
     xp = namespace(image=image)
     array = as_cube(xp, image, "image")
     weight = as_positive(weight, "weight")
-    chambolle = _chambolle(xp)
+    smoother = chambolle(xp)
     largest = xp.abs(array).max()
     if not bool(largest > 0):
         return array.copy()
-    smooth = chambolle(array / largest, weight=weight, channel_axis=-1) * largest
+    smooth = smoother(array / largest, weight=weight, channel_axis=-1) * largest
     return smooth.astype(array.dtype, copy=False)
 
 
 def check_denoise(xp: ModuleType, denoise: Any) -> tuple[Any, Any]:
     """Return the functions for the multispectral and the hyperspectral image; None leaves one as it is."""
     if denoise is True:
-        _chambolle(xp)
+        chambolle(xp)
         return denoise_wiener, denoise_total_variation
     if denoise is False:
         return None, None
@@ -158,7 +183,8 @@ def denoised(xp: ModuleType, image: Any, function: Any, name: str) -> Any:
     return clean.astype(image.dtype, copy=False)
 
 
-def _chambolle(xp: ModuleType) -> Any:
+def chambolle(xp: ModuleType) -> Any:
+    """Return the function for total variation, or say which package is missing."""
     if xp.__name__ == "cupy":
         try:
             from cucim.skimage.restoration import denoise_tv_chambolle

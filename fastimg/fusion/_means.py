@@ -42,7 +42,18 @@ def arithmetic_mean(
     Returns
     -------
     array, (rows, cols, bands)
-        λ M̃(m) + (1 - λ) H̃(h), in the units of ``hyperspectral``.
+        λ M̃(m) + (1 - λ) H̃(h), in the units of ``hyperspectral``; float32 where both images are of
+        single precision or less, else float64.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
+    ValueError
+        If shapes do not agree, values are not finite, an image or an estimate has no positive mean, or an
+        option is not accepted.
+    ImportError
+        If ``denoise`` is True and scikit-image (for arrays on a GPU: cuCIM) is missing.
 
     Examples
     --------
@@ -91,7 +102,18 @@ def geometric_mean(
     Returns
     -------
     array, (rows, cols, bands)
-        M̃(m)^λ H̃(h)^(1 - λ), in the units of ``hyperspectral``.
+        M̃(m)^λ H̃(h)^(1 - λ), in the units of ``hyperspectral``; float32 where both images are of
+        single precision or less, else float64.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not accepted, or arrays are partly on the CPU and partly on a GPU.
+    ValueError
+        If shapes do not agree, values are not finite, an image or an estimate has no positive mean, or an
+        option is not accepted.
+    ImportError
+        If ``denoise`` is True and scikit-image (for arrays on a GPU: cuCIM) is missing.
 
     Examples
     --------

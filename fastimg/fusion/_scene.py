@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastimg._arrays import as_kernel_array
 from fastimg.fusion._blur import as_blur
 from fastimg.fusion._cnmf import cnmf
-from fastimg.fusion._denoise import _chambolle
+from fastimg.fusion._denoise import Denoise, chambolle, denoise_total_variation, denoise_wiener
 from fastimg.fusion._gsa import gsa
 from fastimg.fusion._hmwb import fuse_tile
 from fastimg.fusion._inputs import as_matrix, as_response, as_weight
@@ -126,7 +127,7 @@ def fuse_scene(
     alpha_h: float = 501.0,
     iterations: int = 150,
     spectral_inverse: Literal["pinv", "regression"] | ArrayLike = "pinv",
-    denoise: bool = True,
+    denoise: Denoise = True,
     precision: Literal["auto", "float32", "mixed", "float64", "log"] = "auto",
     extent: int | None = None,
     tile: int | None = None,
@@ -148,17 +149,21 @@ def fuse_scene(
     multispectral : array-like by windows, (rows, cols, channels)
         The same.
     out : array-like by windows, (rows, cols, bands)
-        Takes floats, ``out[rows, cols] = values``, in the units of ``hyperspectral``. They are NaN where
-        ``multispectral``, or the sample of ``hyperspectral`` that lies nearest, has no data.
+        Takes floats, ``out[rows, cols] = values``, in the units of ``hyperspectral``; its ``dtype``,
+        where it has one, is of floats, unless ``out`` can only be written and rounds by itself. They are NaN
+        where ``multispectral``, or the sample of ``hyperspectral`` that lies nearest, has no data.
     spectral_response, ratio, blur, gamma_m, gamma_h, alpha_m, alpha_h, iterations, spectral_inverse
         As in ``hmwb``.
     method : {"hmwb", "arithmetic", "geometric", "gsa", "cnmf"}, optional
         The function that is computed: ``hmwb``, ``arithmetic_mean``, ``geometric_mean``, ``gsa`` or ``cnmf``.
-        The last two take the scene as a whole, and every pixel needs data.
+        The last two take the scene as a whole, and every pixel needs data. They use none of the options
+        below; all are checked, and ``weight``, ``tile`` and ``halo`` are refused.
     weight : float, optional
         λ as in ``hmwb``; by default 0.1, and 0.5 for the two means.
-    denoise : bool, optional
-        As in ``hmwb``. Without noise, the hyperspectral image is kept in a temporary file if it is large.
+    denoise : bool or (callable or None, callable or None), optional
+        As in ``hmwb``, but of functions only the library's own: ``denoise_wiener`` for m and
+        ``denoise_total_variation`` for h, each or None. The hyperspectral image
+        is kept in a temporary file if it is large.
     precision : {"auto", "float32", "mixed", "float64", "log"}, optional
         As in ``hmwb``, for each tile.
     extent : int, optional
@@ -179,7 +184,7 @@ def fuse_scene(
     Raises
     ------
     TypeError
-        If a dtype is not accepted.
+        If a dtype is not accepted, an image or ``out`` is no array, or ``denoise`` is something else.
     ValueError
         If shapes do not agree, values are infinite, an image has no pixel with data, an estimate has no
         positive mean, or an option is not accepted.
@@ -205,6 +210,7 @@ def fuse_scene(
     (1, True)
     """
     as_choice(method, "method", (*_WEIGHTS, *_WHOLE))
+    _check_windows(hyperspectral, multispectral, out)
     dtype = np.result_type(_float(hyperspectral, "hyperspectral"), _float(multispectral, "multispectral"))
     ratio = as_whole(ratio, "ratio")
     shape = _shape(hyperspectral, multispectral, out, ratio)
@@ -212,15 +218,11 @@ def fuse_scene(
     if method in _WHOLE:
         if tile is not None or halo is not None:
             raise ValueError(f"tile or halo is given with {method!r}, which takes the scene as a whole")
-        images = (
-            _all_of(hyperspectral, dtype, "hyperspectral"),
-            _all_of(multispectral, dtype, "multispectral"),
-        )
-        out[: shape[0], : shape[1]] = _WHOLE[method](*images, response, ratio, blur)
-        return SceneInfo(1, 0)
+        if weight is not None:
+            raise ValueError(f"weight is {weight!r}; accepted with {method!r}, which has none, is None")
     grid = extended(shape, extent)
     settings: dict[str, Any] = {
-        "weight": as_weight(_WEIGHTS[method] if weight is None else weight),
+        "weight": as_weight(_WEIGHTS.get(method, 0.5) if weight is None else weight),
         "widths_m": kernel_widths(grid, as_positive(gamma_m, "gamma_m"), as_positive(alpha_m, "alpha_m")),
         "widths_h": kernel_widths(grid, as_positive(gamma_h, "gamma_h"), as_positive(alpha_h, "alpha_h")),
         "iterations": as_whole(iterations, "iterations"),
@@ -233,10 +235,18 @@ def fuse_scene(
     elif as_choice(spectral_inverse, "spectral_inverse", METHODS) == "pinv":
         spectral_inverse = np.linalg.pinv(response)
     offsets = as_blur(blur).centre
-    if denoise:
-        _chambolle(np)  # so that what is missing is known before the work
-    coarse = coarse_image(hyperspectral, dtype, denoise)
-    fine = fine_image(multispectral, dtype, denoise)
+    denoise_m, denoise_h = _denoised_images(denoise)
+    if method in _WHOLE:
+        images = (
+            _all_of(hyperspectral, dtype, "hyperspectral"),
+            _all_of(multispectral, dtype, "multispectral"),
+        )
+        out[: shape[0], : shape[1]] = _WHOLE[method](*images, response, ratio, blur)
+        return SceneInfo(1, 0)
+    if denoise_h:
+        chambolle(np)  # so that what is missing is known before the work
+    coarse = coarse_image(hyperspectral, dtype, denoise_h)
+    fine = fine_image(multispectral, dtype, denoise_m)
     inverse = (
         _regression(coarse, response)
         if isinstance(spectral_inverse, str)
@@ -260,14 +270,14 @@ def _fused_tiles(
     precisions: set[str] = set()
     missing_pixels = 0
     for tile in tqdm(tiles, desc="fusing", unit="tile", disable=not progress):
-        estimates = measures.both(tile.outer_rows, tile.outer_cols)
+        estimates, outer_missing = measures.both(tile.outer_rows, tile.outer_cols)
         if method == "hmwb":
             fused, info = fuse_tile(*estimates, mass_ratio=measures.mass_ratio, **settings)
             precisions.add(info.precision)
         else:
             fused = _MEANS[method](*estimates, measures.mass_ratio, settings["weight"])
         values = fused[tile.inner]
-        missing = measures.missing(tile.rows, tile.cols)
+        missing = outer_missing[tile.inner]
         if missing.any():
             values[missing] = np.nan
             missing_pixels += int(missing.sum())
@@ -320,7 +330,28 @@ def _tiles(shape: tuple[int, int, int], side: int, halo: int) -> Iterator[_Tile]
 
 
 def _halo(halo: Any) -> int:
-    return 0 if halo == 0 else as_whole(halo, "halo")
+    """Return a whole number from 0."""
+    try:
+        number = operator.index(halo)
+    except TypeError:
+        raise TypeError(f"halo is {halo!r}; accepted are whole numbers from 0") from None
+    if isinstance(halo, bool) or number < 0:
+        raise ValueError(f"halo is {halo!r}; accepted are whole numbers from 0")
+    return number
+
+
+def _denoised_images(denoise: Any) -> tuple[bool, bool]:
+    """Whether noise is taken out of the multispectral and of the hyperspectral image."""
+    if isinstance(denoise, bool):
+        return denoise, denoise
+    own = denoise_wiener, denoise_total_variation
+    is_pair = isinstance(denoise, tuple | list) and len(denoise) == 2
+    if not is_pair or not all(each is None or each is mine for each, mine in zip(denoise, own, strict=True)):
+        raise TypeError(
+            f"denoise is {denoise!r}; accepted for scenes are True, False and a pair of denoise_wiener or "
+            "None, for the multispectral image, and denoise_total_variation or None, for the other one"
+        )
+    return denoise[0] is not None, denoise[1] is not None
 
 
 def _reach(method: str, settings: dict[str, Any]) -> int:
@@ -333,6 +364,26 @@ def _reach(method: str, settings: dict[str, Any]) -> int:
         for widths, count in zip((settings["widths_m"], settings["widths_h"]), steps, strict=True)
     )
     return max(_HALO, math.ceil(max(reaches)))
+
+
+def _check_windows(hyperspectral: Any, multispectral: Any, out: Any) -> None:
+    """Refuse what windows cannot be read from or floats written to."""
+    needed = ("shape", "dtype", "__getitem__")
+    for cube, name, parts in (
+        (hyperspectral, "hyperspectral", needed),
+        (multispectral, "multispectral", needed),
+        (out, "out", ("shape", "__setitem__")),
+    ):
+        lacking = [part for part in parts if not hasattr(cube, part)]
+        if lacking:
+            raise TypeError(
+                f"{name} is of type {type(cube).__name__}, without {lacking[0]}; accepted are arrays, maps "
+                "of files, datasets of HDF5 and Zarr, and what else has windows"
+            )
+    dtype = getattr(out, "dtype", None)
+    # what cannot be read, as the command's writer, makes samples of floats by itself
+    if dtype is not None and hasattr(out, "__getitem__") and np.dtype(dtype).kind != "f":
+        raise TypeError(f"out has dtype {dtype}; accepted are floats, as others would wrap or lose values")
 
 
 def _float(source: Any, name: str) -> np.dtype[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastimg.fusion._denoise import _MEDIAN, _TV_WEIGHT, _chambolle, wiener
+from fastimg.fusion._denoise import MEDIAN_MODULUS, TV_WEIGHT, chambolle, wiener
 
 __all__ = ["CoarseImage", "FineImage", "coarse_image", "fine_image", "median_of_blocks"]
 
@@ -120,9 +120,9 @@ def coarse_image(source: Any, dtype: np.dtype[Any], denoise: bool) -> CoarseImag
             raise ValueError("hyperspectral holds infinite values; accepted are finite ones, and NaN")
     largest = max(float(np.abs(plane).max()) for plane in planes)
     if denoise and largest > 0:
-        chambolle, scale = _chambolle(np), dtype.type(largest)
+        smoother, scale = chambolle(np), dtype.type(largest)
         for plane in planes:
-            plane[:] = chambolle(plane / scale, weight=_TV_WEIGHT) * scale
+            plane[:] = smoother(plane / scale, weight=TV_WEIGHT) * scale
     return CoarseImage(planes, missing)
 
 
@@ -157,7 +157,7 @@ def _noise(source: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
             mixed = np.abs(columns[:, :-2] - 2 * columns[:, 1:-1] + columns[:, 2:]).reshape(-1, channels)
             yield mixed[~np.isnan(mixed).any(axis=1)]
 
-    return (median_of_blocks(differences, channels, dtype) / (6 * _MEDIAN)).astype(dtype)
+    return (median_of_blocks(differences, channels, dtype) / (6 * MEDIAN_MODULUS)).astype(dtype)
 
 
 def median_of_blocks(

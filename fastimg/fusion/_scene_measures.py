@@ -61,24 +61,26 @@ class SceneMeasures:
             image = upsample_rows(np, image, np.arange(len(image)), weights).swapaxes(0, 1)
         return np.maximum(image, image.dtype.type(self.floors[1]), order="C")
 
-    def both(self, rows: slice, cols: slice) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return both estimates of a tile; without data in the fine image they differ by their mass alone."""
+    def both(self, rows: slice, cols: slice) -> tuple[tuple[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]:
+        """Return both estimates of a tile, and where the result has no data.
+
+        Without data in the fine image the estimates differ by their mass alone.
+        """
         of_fine, missing = self.of_fine(rows, cols)
         of_coarse = self.of_coarse(rows, cols)
         if missing.any():
             of_fine[missing] = of_coarse[missing] / of_fine.dtype.type(self.mass_ratio)
-        return of_fine, of_coarse
+        return (of_fine, of_coarse), missing | self._coarse_missing(rows, cols)
 
-    def missing(self, rows: slice, cols: slice) -> NDArray[np.bool_]:
-        """Where a pixel, or the coarse sample nearest to it, has no data."""
-        _, missing = self.fine.read(rows, cols)
+    def _coarse_missing(self, rows: slice, cols: slice) -> Any:
+        """Where the coarse sample nearest to a pixel has no data."""
         if not self.coarse.missing.any():
-            return missing
+            return False
         nearest = [
             np.floor((np.arange(part.start, part.stop) - offset) / self.ratio + 0.5).astype(int) % samples
             for samples, part, offset in zip(self.coarse.shape[:2], (rows, cols), self.offsets, strict=True)
         ]
-        return missing | self.coarse.missing[nearest[0][:, None], nearest[1]]
+        return self.coarse.missing[nearest[0][:, None], nearest[1]]
 
 
 def scene_measures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -41,9 +42,10 @@ def upsample(image: ArrayLike, ratio: int, *, offset: tuple[float, float] = (0.0
     Raises
     ------
     TypeError
-        If the dtype is not accepted.
+        If the dtype is not accepted, or ``offset`` is not of numbers.
     ValueError
-        If there are not three axes, a value is not finite, or ``ratio`` is no whole number from 1.
+        If there are not three axes, a value is not finite, ``ratio`` is no whole number from 1, or ``offset``
+        is not two finite numbers.
 
     Examples
     --------
@@ -60,9 +62,24 @@ def upsample(image: ArrayLike, ratio: int, *, offset: tuple[float, float] = (0.0
     check_finite(xp, array, "image")
     ratio = as_whole(ratio, "ratio")
     rows, cols, _ = array.shape
-    lines = upsample_rows(xp, array, *upsampling_taps(rows, ratio, 0, rows * ratio, offset[0]))
-    fine = upsample_rows(xp, lines.swapaxes(0, 1), *upsampling_taps(cols, ratio, 0, cols * ratio, offset[1]))
+    first, second = _as_offset(offset, (rows * ratio, cols * ratio))
+    lines = upsample_rows(xp, array, *upsampling_taps(rows, ratio, 0, rows * ratio, first))
+    fine = upsample_rows(xp, lines.swapaxes(0, 1), *upsampling_taps(cols, ratio, 0, cols * ratio, second))
     return xp.ascontiguousarray(fine.swapaxes(0, 1))
+
+
+def _as_offset(offset: Any, periods: tuple[int, int]) -> tuple[float, float]:
+    """Return two finite numbers, within the periods of the axes."""
+    message = f"offset is {offset!r}; accepted are two finite numbers, for rows and columns"
+    try:
+        numbers = np.asarray(offset.tolist() if hasattr(offset, "tolist") else offset, np.float64)
+    except TypeError:
+        raise TypeError(message) from None
+    except ValueError:
+        raise ValueError(message) from None
+    if numbers.shape != (2,) or not np.isfinite(numbers).all():
+        raise ValueError(message)
+    return math.remainder(numbers[0], periods[0]), math.remainder(numbers[1], periods[1])
 
 
 def upsampling_taps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 from fastimg.transport._inputs import as_positive, as_whole
 from fastimg.transport._solver import skips
@@ -32,7 +33,7 @@ def kernel_widths(shape: Sequence[int], gamma: float, alpha: float) -> tuple[flo
     Raises
     ------
     ValueError
-        If ``shape`` has not three axes, or ``gamma`` or ``alpha`` is not above 0.
+        If ``shape`` is not three whole numbers from 1, or ``gamma`` or ``alpha`` is not above 0.
 
     Examples
     --------
@@ -43,8 +44,8 @@ def kernel_widths(shape: Sequence[int], gamma: float, alpha: float) -> tuple[flo
     >>> [round(width, 2) for width in kernel_widths((128, 128, 93), 1e-4, 501)]
     [0.9, 0.9, 0.0]
     """
-    if len(shape) != 3:
-        raise ValueError(f"shape is {tuple(shape)}; accepted is (rows, cols, bands)")
+    if len(shape) != 3 or not all(isinstance(length, Integral) and length >= 1 for length in shape):
+        raise ValueError(f"shape is {tuple(shape)}; accepted is (rows, cols, bands), whole numbers from 1")
     gamma, alpha = as_positive(gamma, "gamma"), as_positive(alpha, "alpha")
     rows, cols, bands = (length - 1 for length in shape)
     plane, spectral = math.sqrt(gamma / 2), math.sqrt(gamma / 2 / alpha)

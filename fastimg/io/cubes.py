@@ -194,8 +194,10 @@ def create_cube(
 
     Notes
     -----
-    Wavelengths are kept by all formats but .npy, places by ENVI, TIFF, HDF5 and MATLAB files; those of MATLAB
-    are of version 7.3. A cube of ENVI is two files, of which the samples are moved into place first.
+    Wavelengths are kept by all formats but .npy, places by ENVI, TIFF, HDF5 and MATLAB files. Those of MATLAB
+    are of version 5, made in memory, where the cube has less than 256 MiB, and of version 7.3 beyond, or
+    where version 5 has no such dtype or name (float16, ``scene.mat:/group/cube``). A cube of ENVI is two
+    files, of which the samples are moved into place first.
 
     Examples
     --------

@@ -57,7 +57,10 @@ def fuse(to_device, images, **options):
         ({"spectral_response": np.ones(21)}, r"spectral_response has shape \(21,\); accepted is a matrix"),
         ({"blur": np.ones((2, 2, 2))}, r"blur has shape \(2, 2, 2\); accepted are a width, a kernel"),
         ({"blur": [1, -1]}, r"blur has the sum 0; accepted are kernels whose sum is above 0"),
-        ({"blur": -1.0}, r"blur is -1; accepted are widths from 0"),
+        ({"blur": -1.0}, r"blur is -1; accepted are widths above 0 and up to 10000 pixels, kernels and None"),
+        ({"blur": 0}, r"blur is 0; accepted are widths above 0"),
+        ({"blur": 1e9}, r"blur is 1e\+09; accepted are widths above 0"),
+        ({"blur": True}, r"blur is True; accepted are widths above 0"),
         ({"blur": [np.nan]}, r"blur is nan at \(0,\)"),
     ],
 )  # fmt: skip
@@ -195,10 +198,16 @@ def test_arrays_of_two_kinds_are_refused(xp, to_device, images):
         (lambda h, m, t: simulate_pair(m, t, ratio=4), r"accepted is \(4, 4\): a row for each"),
         (lambda h, m, t: simulate_pair(m, np.eye(4), ratio=4, snr_h=np.nan), "snr_h is nan; accepted are"),
         (lambda h, m, t: upsample(h, 0), "ratio is 0; accepted are whole numbers from 1"),
+        (lambda h, m, t: upsample(h, 2, offset=3.0), "offset is 3.0; accepted are two finite numbers"),
+        (lambda h, m, t: upsample(h, 2, offset=(0, np.nan)), r"offset is \(0, nan\); accepted are two"),
+        (lambda h, m, t: upsample(h, 2, offset=(0, 1, 2)), r"offset is \(0, 1, 2\); accepted are two"),
+        (lambda h, m, t: upsample(h, 2, offset="ab"), "offset is 'ab'; accepted are two finite numbers"),
         (lambda h, m, t: denoise_wiener(m, size=4), "size is 4; accepted are odd numbers"),
         (lambda h, m, t: spectral_inverse("regression", t), "hyperspectral is None; accepted"),
         (lambda h, m, t: spectral_inverse("regression", t, m), "hyperspectral has shape .*, 21"),
         (lambda h, m, t: kernel_widths((3, 3), 1, 1), r"shape is \(3, 3\); accepted is \(rows"),
+        (lambda h, m, t: kernel_widths((0, 1, 1), 1, 1), r"shape is \(0, 1, 1\); .* whole numbers from 1"),
+        (lambda h, m, t: kernel_widths((2.5, 1, 1), 1, 1), r"shape is \(2.5, 1, 1\); .* whole numbers"),
         (lambda h, m, t: resample_response([1, 1], [[1], [1]], [1]), "wavelengths do not increase"),
         (lambda h, m, t: resample_response([1, 2], [[1]], [1]), r"response has shape \(1, 1\); .* \(2"),
         (lambda h, m, t: resample_response([1, 2], [[1], [1]], [3]), "only zeros in row 0"),
@@ -208,3 +217,17 @@ def test_the_other_functions_name_what_they_do_not_accept(to_device, images, fun
     h, m, table = images
     with pytest.raises(ValueError, match=message):
         function(to_device(h), to_device(m), table)
+
+
+@pytest.mark.filterwarnings("error")
+def test_extremes_that_are_accepted(xp, to_device, images):
+    h, m, table = (to_device(image) for image in images)
+    narrow = [simulate_pair(m, np.eye(4), ratio=4, blur=width)[0] for width in (None, 1e-200, 1e-3)]
+    xp.testing.assert_array_equal(narrow[0], narrow[1])
+    xp.testing.assert_array_equal(narrow[0], narrow[2])
+    # the grid is periodic
+    near, far = (upsample(h, 2, offset=(1.0 + turns * 8, 0.0)) for turns in (0, 2**40))
+    xp.testing.assert_allclose(near, far, rtol=1e-6, atol=1e-6)
+    # fewer coarse pixels than the usual number of spectra
+    most = cnmf(h, m, spectral_response=table, ratio=RATIO, endmembers=20)
+    xp.testing.assert_array_equal(cnmf(h, m, spectral_response=table, ratio=RATIO), most)

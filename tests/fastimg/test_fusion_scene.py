@@ -9,6 +9,8 @@ import pytest
 from fastimg.fusion import (
     arithmetic_mean,
     cnmf,
+    denoise_total_variation,
+    denoise_wiener,
     fuse_scene,
     geometric_mean,
     gsa,
@@ -17,7 +19,7 @@ from fastimg.fusion import (
     simulate_pair,
     starck_murtagh,
 )
-from fastimg.fusion._scene_images import fine_image, median_of_blocks
+from fastimg.fusion._scene_images import FineImage, fine_image, median_of_blocks
 
 pytestmark = pytest.mark.host_only
 
@@ -65,6 +67,28 @@ def test_one_tile_is_the_scene(dtype, inverse):
     assert (info.tiles, info.halo, info.missing) == (1, 0, 0)
     assert fused.dtype == dtype
     np.testing.assert_allclose(fused, hmwb(h, m, **settings), rtol=1e-6 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize(
+    "denoise", [True, (denoise_wiener, None), (None, denoise_total_variation), [None, None]]
+)
+def test_one_image_can_be_denoised(denoise):
+    pytest.importorskip("skimage", reason="total variation needs scikit-image")
+    h, m, settings = pair(48, 40, 9, "float64")
+    settings = {**settings, "iterations": 5}
+    fused, _ = in_tiles(h, m, **settings, denoise=denoise)
+    np.testing.assert_allclose(fused, hmwb(h, m, **settings, denoise=denoise), rtol=1e-12)
+    if denoise is not True:
+        assert off(fused, hmwb(h, m, **settings))[0] > 1e-4  # so the filters show
+
+
+def test_tiles_are_read_once_when_they_are_fused(monkeypatch):
+    h, m, settings = pair(48, 40, 9)
+    read, count = FineImage.read, []
+    monkeypatch.setattr(FineImage, "read", lambda *given: count.append(given) or read(*given))
+    _, info = in_tiles(h, m, **settings, denoise=False, method="geometric", tile=20)
+    # for the means, for the masses, and for the result
+    assert len(count) == 3 * info.tiles
 
 
 # in single precision, rounding alone is that large: samples are up to 20 times the mean
@@ -145,6 +169,8 @@ def test_other_methods_take_the_scene_as_a_whole():
     np.testing.assert_allclose(fused, cnmf(h, m, **settings), rtol=1e-6)
     with pytest.raises(ValueError, match="tile or halo is given with 'gsa'"):
         in_tiles(h, m, **settings, method="gsa", tile=16)
+    with pytest.raises(ValueError, match=r"weight is 0\.3; accepted with 'cnmf', which has none, is None"):
+        in_tiles(h, m, **settings, method="cnmf", weight=0.3)
     with pytest.raises(ValueError, match="gsa and cnmf need data everywhere"):
         in_tiles(h, np.where(m == m[3, 4], np.nan, m), **settings, method="gsa")
 
@@ -242,7 +268,22 @@ def test_memory_does_not_grow_with_the_scene(tmp_path):
         ({"weight": 1.5}, ValueError, "weight is 1.5"),
         ({"iterations": 0}, ValueError, "iterations is 0"),
         ({"tile": 0}, ValueError, "tile is 0"),
-        ({"halo": -1}, ValueError, "halo is -1"),
+        ({"halo": -1}, ValueError, "halo is -1; accepted are whole numbers from 0"),
+        ({"halo": False}, ValueError, "halo is False; accepted are whole numbers from 0"),
+        ({"halo": 1.5}, TypeError, r"halo is 1\.5; accepted are whole numbers from 0"),
+        ({"denoise": "both"}, TypeError, "denoise is 'both'; accepted for scenes are"),
+        ({"denoise": None}, TypeError, "denoise is None; accepted for scenes are"),
+        ({"denoise": (denoise_total_variation, None)}, TypeError, "denoise is"),
+        ({"denoise": (None, np.abs)}, TypeError, "denoise is"),
+        ({"denoise": (None,)}, TypeError, "denoise is"),
+        ({"method": "gsa", "denoise": "both"}, TypeError, "denoise is 'both'"),
+        ({"method": "gsa", "iterations": 0}, ValueError, "iterations is 0"),
+        ({"method": "gsa", "gamma_h": 0}, ValueError, "gamma_h is 0"),
+        ({"method": "cnmf", "extent": 0}, ValueError, "extent is 0"),
+        ({"method": "cnmf", "precision": "half"}, ValueError, "precision is 'half'"),
+        ({"method": "cnmf", "spectral_inverse": "other"}, ValueError, "spectral_inverse is 'other'"),
+        ({"h": [[[1.0]]]}, TypeError, "hyperspectral is of type list, without shape; accepted are arrays"),
+        ({"m": [[[1.0]]]}, TypeError, "multispectral is of type list, without shape"),
         ({"precision": "half"}, ValueError, "precision is 'half'"),
         ({"spectral_inverse": "other"}, ValueError, "spectral_inverse is 'other'"),
         ({"spectral_inverse": np.ones((2, 2))}, ValueError, "spectral_inverse has shape"),
@@ -268,3 +309,25 @@ def test_a_result_of_another_shape_is_refused():
     h, m, settings = pair(32, 24, 9)
     with pytest.raises(ValueError, match=r"out has shape \(32, 24, 8\); accepted is \(32, 24, 9\)"):
         fuse_scene(h, m, np.empty((32, 24, 8)), **settings)
+
+
+def test_a_result_that_does_not_take_floats_is_refused():
+    h, m, settings = pair(32, 24, 9)
+    for dtype in ("uint8", "int16", "complex64"):
+        with pytest.raises(TypeError, match=f"out has dtype {dtype}; accepted are floats"):
+            fuse_scene(h, m, np.empty((32, 24, 9), dtype), **settings)
+    with pytest.raises(TypeError, match="out is of type tuple, without shape"):
+        fuse_scene(h, m, (), **settings)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ([1.0, np.nan], "noise is nan at"),
+        ([1.0, -1.0], r"noise is -1\.0 at"),
+        ([1.0], r"noise has shape \(1,\); accepted is \(2,\)"),
+    ],
+)
+def test_wrong_noise_is_refused(noise, message):
+    with pytest.raises(ValueError, match=message):
+        denoise_wiener(np.ones((4, 4, 2)), noise=noise)

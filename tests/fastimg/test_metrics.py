@@ -95,6 +95,51 @@ def test_single_precision_is_summed_in_double(to_device, images, metric):
     assert isinstance(metric(*both(to_device, single)), float)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("metric", [rmse, sam, cross_correlation, uiqi, lambda a, b: ergas(a, b, 4)])
+def test_values_that_are_not_finite_are_refused(to_device, images, metric, value):
+    check_refusal_of(value, metric, *both(to_device, images))
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_values_that_are_not_finite_are_refused_by_scikit_images_metrics(images, metric, value):
+    pytest.importorskip("skimage")
+    check_refusal_of(value, metric, *images)
+
+
+def check_refusal_of(value, metric, found, expected):
+    wrong = found.copy()
+    wrong[1, 2, 3] = value
+    accepted = rf"is {value} at \(1, 2, 3\); accepted are finite values"
+    with pytest.raises(ValueError, match=f"^estimate {accepted}"):
+        metric(wrong, expected)
+    with pytest.raises(ValueError, match=f"^reference {accepted}"):
+        metric(found, wrong)
+
+
+@pytest.mark.host_only
+@pytest.mark.filterwarnings("error")
+def test_psnr_and_ssim_of_what_has_no_signal():
+    pytest.importorskip("skimage")
+    black, light = np.zeros((8, 8, 2)), np.ones((8, 8, 2))
+    for image in (black, light, -light):
+        assert psnr(image, image) == np.inf
+        assert ssim(image, image) == 1
+    accepted = "accepted is one above 0, or a peak that says it"
+    with pytest.raises(ValueError, match=f"reference, band 0, has the largest value 0; {accepted}"):
+        psnr(light, black)
+    with pytest.raises(ValueError, match=f"reference has the largest value 0; {accepted}"):
+        ssim(light, black)
+    assert psnr(light, black, peak=1) == 0
+    assert 0 < ssim(light, black, peak=1) < 1
+    for metric in (psnr, ssim):
+        for peak in (0, -1.0, np.nan):
+            with pytest.raises(ValueError, match=f"peak is {peak}; accepted are finite numbers above 0"):
+                metric(light, light, peak=peak)
+
+
 @pytest.mark.host_only
 def test_psnr_and_ssim_are_those_of_scikit_image(images):
     metrics = pytest.importorskip("skimage.metrics")

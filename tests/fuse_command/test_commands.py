@@ -10,7 +10,17 @@ import scipy.io
 
 from fastimg import metrics
 from fastimg._fuse_commands import fuse as command
-from fastimg.fusion import arithmetic_mean, cnmf, fuse_scene, gsa, hmwb, simulate_pair, starck_murtagh
+from fastimg.fusion import (
+    arithmetic_mean,
+    cnmf,
+    denoise_total_variation,
+    denoise_wiener,
+    fuse_scene,
+    gsa,
+    hmwb,
+    simulate_pair,
+    starck_murtagh,
+)
 from fastimg.io import create_cube, open_cube
 from tests.fuse_command import done
 
@@ -57,8 +67,9 @@ def test_options_are_those_of_the_function(scene, output):
 def test_defaults_are_those_of_the_function():
     parameters = inspect.signature(fuse_scene).parameters
     options = {option.name: option.default for option in command.params if option.name in parameters}
-    assert len(options) == 15
+    assert len(options) == 16
     options.pop("blur")  # asks the files
+    assert options.pop("denoise") == "both"  # names images
     for name, default in options.items():
         # click marks options without a default
         default = None if repr(default).endswith("UNSET") else default
@@ -92,6 +103,21 @@ def test_noise_is_taken_out_by_default(scene, output):
     pytest.importorskip("skimage", reason="total variation needs scikit-image")
     done(*scene.inputs[:-1], "-o", output, *QUICK)
     np.testing.assert_allclose(np.load(output), fused(scene, denoise=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "denoise"),
+    [
+        ("both", True),
+        ("hs", (None, denoise_total_variation)),
+        ("ms", (denoise_wiener, None)),
+        ("none", False),
+    ],
+)
+def test_noise_is_taken_out_of_the_images_named(scene, output, images, denoise):
+    pytest.importorskip("skimage", reason="total variation needs scikit-image")
+    done(*scene.inputs[:-1], "-o", output, *QUICK, "--denoise", images)
+    np.testing.assert_allclose(np.load(output), fused(scene, denoise=denoise), rtol=1e-5)
 
 
 def test_tiles_are_the_scene(scene, output):
@@ -255,11 +281,39 @@ def test_a_simulated_pair_is_that_of_the_function(scene, tmp_path):
     )  # fmt: skip
     assert f"{tmp_path / 'h.npy'}: 12×10 pixels, 9 bands\n" in printed
     assert f"{tmp_path / 'm.npy'}: 24×20 pixels, 3 bands\n" in printed
+    assert printed.endswith("\nfuse them with --ratio 2 --blur starck-murtagh\n")
     expected = simulate_pair(
         scene.cube, scene.response, ratio=2, blur=starck_murtagh(), snr_h=20, snr_m=30, rng=3
     )
     for name, image in zip("hm", expected, strict=True):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), image, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("blur", "said"), [("auto", "none"), ("block", "block"), ("1.5", "1.5"), ("1,2,1", "1.0,2.0,1.0")]
+)
+def test_a_simulated_pair_lies_where_it_was_seen(scene, tmp_path, blur, said):
+    rasterio = pytest.importorskip("rasterio", reason="needs rasterio, of fastimg[io]")
+    place = rasterio.Affine(10, 0, 500000, 0, -10, 4000000)
+    with rasterio.open(
+        tmp_path / "cube.tif", "w", driver="GTiff", height=24, width=20, count=9, dtype="float32",
+        crs="EPSG:32632", transform=place,
+    ) as file:  # fmt: skip
+        file.write(scene.cube.transpose(2, 0, 1))
+    h, m = tmp_path / "h.tif", tmp_path / "m.tif"
+    printed = done(tmp_path / "cube.tif", h, m, *scene.inputs[2:4], "--blur", blur, command="fuse-simulate")
+    options = printed.splitlines()[-1].removeprefix("fuse them with ").split()
+    assert options == ["--ratio", "4", "--blur", said]
+    x, y = (500000, 4000000) if blur == "block" else (499985, 4000015)
+    with rasterio.open(h) as coarse, rasterio.open(m) as fine:
+        assert coarse.crs == fine.crs == rasterio.CRS.from_epsg(32632)
+        assert coarse.transform == rasterio.Affine(40, 0, x, 0, -40, y)
+        assert fine.transform == place
+    # what is printed is what fuses them, and where they lie says as much for a symmetric blur
+    names = tmp_path / "said.npy", tmp_path / "auto.npy"
+    done(h, m, *scene.inputs[2:], "-o", names[0], *QUICK, *options)
+    done(h, m, *scene.inputs[2:], "-o", names[1], *QUICK)
+    np.testing.assert_allclose(np.load(names[0]), np.load(names[1]), rtol=1e-5)
 
 
 def test_a_cube_of_zeros_and_ones_keeps_its_marks(tmp_path):

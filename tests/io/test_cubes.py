@@ -73,8 +73,11 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path, suffix):
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("suffix", [".hdr", ".tif", ".h5", ".mat"])
-def test_the_place_and_the_value_without_data_stay(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "in_memory"), [(".hdr", 0), (".tif", 0), (".h5", 0), (".mat", 0), (".mat", 2**28)]
+)
+def test_the_place_and_the_value_without_data_stay(tmp_path, monkeypatch, suffix, in_memory):
+    monkeypatch.setattr("fastimg.io._matlab._IN_MEMORY", in_memory)
     needing(suffix)
     rasterio = pytest.importorskip("rasterio", reason="needs rasterio, of fastimg[io]")
     profile = {"driver": "GTiff", "height": 9, "width": 7, "count": 1, "dtype": "uint8", "nodata": 0}
@@ -159,7 +162,43 @@ def test_axes_of_matlab_are_those_that_matlab_shows(tmp_path):
             np.testing.assert_array_equal(found[1:4, 2:], CUBE[1:4, 2:])
 
 
-def test_what_matlab_reads_begins_as_its_own_files_do(tmp_path):
+def test_matlab_files_are_of_version_5_up_to_a_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastimg.io._matlab._IN_MEMORY", CUBE.nbytes + 1)
+    small = written(tmp_path / "small.mat", wavelengths=WAVELENGTHS)
+    assert small.read_bytes().startswith(b"MATLAB 5.0 MAT-file")
+    read = scipy.io.loadmat(small)
+    np.testing.assert_array_equal(read["cube"], CUBE)
+    np.testing.assert_array_equal(read["wavelengths"], WAVELENGTHS[None])
+    single = CUBE.astype(np.float32)
+    large = written(tmp_path / "large.mat", single, wavelengths=WAVELENGTHS)
+    assert large.read_bytes().startswith(b"MATLAB 7.3 MAT-file")
+    for path, cube in ((small, CUBE), (large, single)):
+        with open_cube(path) as found:
+            assert found.dtype == cube.dtype
+            np.testing.assert_array_equal(found.read(), cube)
+            np.testing.assert_array_equal(found.wavelengths, WAVELENGTHS)
+    assert {path.name for path in tmp_path.iterdir()} == {"small.mat", "large.mat"}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "version"),
+    [
+        ("one", "float64", b"5.0"),
+        ("/a/b", "uint8", b"7.3"),
+        ("_one", "uint8", b"7.3"),
+        ("one", "float16", b"7.3"),
+    ],
+)
+def test_what_version_5_does_not_hold_is_written_as_7_3(tmp_path, name, dtype, version):
+    cube = CUBE[..., :1].astype(dtype)
+    written(f"{tmp_path / 'cube.mat'}:{name}", cube)
+    assert (tmp_path / "cube.mat").read_bytes().startswith(b"MATLAB " + version)
+    with open_cube(f"{tmp_path / 'cube.mat'}:{name}") as found:
+        np.testing.assert_array_equal(found.read(), cube)
+
+
+def test_what_matlab_reads_begins_as_its_own_files_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastimg.io._matlab._IN_MEMORY", 0)
     head = written(tmp_path / "cube.mat").read_bytes()[:128]
     assert head.startswith(b"MATLAB 7.3 MAT-file")
     assert head[124:] == b"\x00\x02IM"
