@@ -188,11 +188,14 @@ def _quotient(simd: Simd, above: Value, below: Value) -> Value:
 
 @simd_kernel(0, called=True)
 def multiply_panel(simd: Simd, vectors: Value, factor: Value, panel: Value) -> None:
-    """``panel *= factor``."""
+    """``panel *= factor``; what is 0 stays so, whatever overflowed in the factor."""
+    zero = simd.constant(0.0)
     with simd.loop(vectors) as loop:
         place = simd.offset(panel, loop.index, simd.bytes)
         other = simd.load(simd.offset(factor, loop.index, simd.bytes))
-        simd.store(simd.mul(simd.load(place), other), place)
+        value = simd.load(place)
+        is_zero = simd.builder.fcmp_ordered("==", value, zero)
+        simd.store(simd.select(is_zero, zero, simd.mul(value, other)), place)
 
 
 @simd_kernel(0, called=True)

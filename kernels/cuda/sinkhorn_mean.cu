@@ -49,15 +49,24 @@ struct Mean {
         return product.times(T(1));
     }
 
+    // 0 where the scaling is, whatever overflowed there
+    __device__ __forceinline__ double marginal(long long k, long long pixel, const T* convolved) const
+    {
+        const double scaling = double(previous[k * pixels + pixel]);
+        return scaling == 0.0 ? 0.0 : scaling * double(convolved[k * pixels + pixel]);
+    }
+
     // Standard deviation of previous_k Ku_k over k.
     __device__ __forceinline__ double spread(const T* convolved, long long pixel) const
     {
         double sum = 0, squares = 0;
+#pragma unroll 1
         for (long long k = 0; k < measures; ++k)
-            sum += double(previous[k * pixels + pixel]) * double(convolved[k * pixels + pixel]);
+            sum += marginal(k, pixel, convolved);
         sum /= double(measures);
+#pragma unroll 1
         for (long long k = 0; k < measures; ++k) {
-            const double own = double(previous[k * pixels + pixel]) * double(convolved[k * pixels + pixel]);
+            const double own = marginal(k, pixel, convolved);
             squares += (own - sum) * (own - sum);
         }
         return sqrt(squares / double(measures));

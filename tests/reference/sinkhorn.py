@@ -42,7 +42,9 @@ def mean_axis(
     """
     convolved = _convolved(values, axis, sigmas, reach, values.dtype)
     if error is not None:
-        error[0] = np.sum(np.std(previous.astype(np.float64) * convolved, axis=0))
+        with np.errstate(invalid="ignore"):
+            marginals = np.where(previous == 0, 0, previous.astype(np.float64) * convolved)
+        error[0] = np.sum(np.std(marginals, axis=0))
     mean = np.ones(barycenter.shape) if debiasing is None else debiasing.astype(np.float64)
     for k, weight in enumerate(weights):
         if weight:
